@@ -1,0 +1,47 @@
+# Everything a fresh clone needs is Python >= 3.11 and make; each target installs what it uses into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+WORKERS ?= 2
+
+.PHONY: demo test test-deep check format bench clean
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/python -m examples.reference_server
+
+test: $(VENV)/.check
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not deep" --cov --cov-report=
+	@$(BIN)/coverage report --skip-covered --fail-under=95
+	@$(BIN)/coverage report --fail-under=100 --include='*/ttsorch/states.py,*/ttsorch/errors.py,*/ttsorch/capabilities.py,*/ttsorch/orchestrator.py'
+
+test-deep: $(VENV)/.check
+	$(BIN)/python -m pytest -n $(WORKERS) -m deep --timeout=1800
+
+check: $(VENV)/.check
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.check
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .coverage .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+$(VENV)/.pip:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "ttsorch needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP_INSTALL) "pip>=25.1"
+	@touch $@
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/.pip
+	$(PIP_INSTALL) --editable '.[local]' --group demo
+	@touch $@
+
+$(VENV)/.check: pyproject.toml | $(VENV)/.pip
+	$(PIP_INSTALL) --editable '.[local,cli,testing]' --group check
+	@touch $@ $(VENV)/.demo

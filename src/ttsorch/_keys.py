@@ -1,0 +1,45 @@
+"""The names of blobs: built here, never accepted from anybody.
+
+A key is ``{owner}/{generation}/{fence}.{extension}``. The owner's part has a fixed length, so that no
+owner's prefix can be the beginning of another's, and never holds a host's user name as typed.
+"""
+
+import hashlib
+import re
+import uuid
+
+from ttsorch.errors import ValidationError
+
+_KEY = re.compile(r"[a-z0-9_-]{1,64}(/[a-z0-9_-]{1,64}){1,4}\.[a-z0-9]{1,8}")
+
+
+def owner_prefix(owner: str) -> str:
+    """The first folder of everything an owner has: a canonical UUID as it is, else 32 hex digits of its
+    SHA-256. The two can't meet, since only one of them has dashes."""
+    try:
+        if str(uuid.UUID(owner)) == owner:
+            return owner
+    except ValueError:
+        pass
+    return hashlib.sha256(owner.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def audio_key(owner: str, subject_id: str, fence: int, extension: str) -> str:
+    """The key under which the holder of ``fence`` may publish the audio of ``subject_id``."""
+    return checked(f"{owner_prefix(owner)}/{subject_id}/{fence}.{extension}")
+
+
+def audio_prefix(owner: str, subject_id: str, fence: int) -> str:
+    """What every :func:`audio_key` of this fence begins with, whatever the format turned out to be."""
+    return f"{owner_prefix(owner)}/{subject_id}/{fence}."
+
+
+def checked(key: str) -> str:
+    """``key`` itself.
+
+    Raises:
+        ValidationError: code ``invalid_blob_key``; it isn't of the form that this module builds.
+    """
+    if len(key) > 256 or not _KEY.fullmatch(key):
+        raise ValidationError("Invalid storage object key.", code="invalid_blob_key")
+    return key

@@ -1,0 +1,441 @@
+"""The records that everything else passes around: frozen, plain, and without behaviour of their own.
+
+A *task* is the durable job; a *generation* is what the user's history shows. They are written together,
+always, as a :class:`Job`. A provider only ever sees :class:`SpeechRequest` and :class:`Attempt`.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeAlias, TypeVar
+
+from ttsorch.errors import Category, ProviderError, TtsorchError
+
+JsonValue: TypeAlias = (
+    "None | bool | int | float | str | list[JsonValue] | tuple[JsonValue, ...]"
+    " | Mapping[str, JsonValue]"
+)
+
+#: What a provider gives for an accepted job: opaque to us, JSON, owned by the provider.
+Ticket: TypeAlias = Mapping[str, JsonValue]
+#: What a provider gives for a finished result: opaque to us, JSON, owned by the provider.
+Envelope: TypeAlias = Mapping[str, JsonValue]
+
+#: Returns the current time, timezone-aware, in UTC.
+Clock: TypeAlias = Callable[[], datetime]
+
+Item = TypeVar("Item", covariant=True)
+
+
+# --- states -------------------------------------------------------------------------------------------
+
+
+class Status(StrEnum):
+    """What a v1 client sees."""
+
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
+class Phase(StrEnum):
+    """Where a task really is; :mod:`ttsorch.states` says how it moves."""
+
+    QUEUED = "queued"
+    SUBMITTING = "submitting"
+    SUBMIT_UNKNOWN = "submit_unknown"
+    RUNNING = "running"
+    READY = "ready"
+    STORING = "storing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def status(self) -> Status:
+        if self is Phase.QUEUED:
+            return Status.PENDING
+        if self in (Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED):
+            return Status(self.value)
+        return Status.PROCESSING
+
+
+class TaskKind(StrEnum):
+    """The ``type`` of a task in the v1 contract."""
+
+    GENERATE = "generate"
+    DESIGN_PREVIEW = "design_preview"
+
+
+# --- voices and requests ------------------------------------------------------------------------------
+
+
+class VoiceSource(StrEnum):
+    """Where a voice came from (contract R11)."""
+
+    UPLOADED = "uploaded"
+    DESIGNED = "designed"
+    BUILTIN = "builtin"
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A voice of an owner, or a built-in voice of a provider (then ``owner`` is None).
+
+    The ``provider_*`` fields bind it to one provider, and where the vendor wants it, to one model.
+    """
+
+    id: str
+    name: str
+    tts_provider: str
+    owner: str | None = None
+    source: VoiceSource = VoiceSource.BUILTIN
+    language: str = "Auto"
+    description: str | None = None
+    reference_transcript: str | None = None
+    reference_audio_key: str | None = None
+    provider_voice_id: str | None = None
+    provider_target_model: str | None = None
+    provider_voice_kind: str | None = None
+    created_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What should be said. ``options`` go to the provider as they are (rate, pitch, vendor knobs)."""
+
+    text: str
+    voice: Voice
+    language: str = "Auto"
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to hand a task to a provider, committed to the database before the call leaves.
+
+    ``key`` is the same for every attempt of a task: it serves as idempotency key or look-up reference
+    where a vendor knows such a thing. ``number`` counts from 1.
+    """
+
+    key: str
+    number: int = 1
+
+
+# --- what a provider answers --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStream:
+    """Audio on its way in. ``length`` is in bytes, None when the sender didn't say."""
+
+    chunks: AsyncIterator[bytes]
+    content_type: str | None = None
+    length: int | None = None
+
+
+#: Audio that is opened when somebody is ready to read it, and closed after.
+AudioSource: TypeAlias = AbstractAsyncContextManager[AudioStream]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorInfo:
+    """A failure as it is stored on a row and shown to a client.
+
+    ``message`` is safe to show; ``detail`` is for the operator. ``retry_after`` is in seconds.
+    """
+
+    category: Category
+    code: str
+    message: str
+    detail: str | None = None
+    retryable: bool = False
+    retry_after: float | None = None
+    provider_code: str | None = None
+    request_id: str | None = None
+
+    @classmethod
+    def of(cls, error: TtsorchError) -> "ErrorInfo":
+        from_provider = isinstance(error, ProviderError)
+        return cls(
+            category=error.category,
+            code=error.code,
+            message=error.message,
+            detail=error.detail,
+            retry_after=error.retry_after,
+            retryable=error.retryable if from_provider else False,
+            provider_code=error.provider_code if from_provider else None,
+            request_id=error.request_id if from_provider else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The provider took the job; ``ticket`` is how we ask about it."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The speech exists. Either ``envelope`` says how to fetch it, as often as needed, or ``audio``
+    holds it already and can be read once; with both, ``audio`` is the shortcut and ``envelope`` the
+    way back after a crash."""
+
+    envelope: Envelope | None = None
+    audio: AudioSource | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The provider is at it. ``word`` is its own word for that; ``elapsed`` and ``check_after`` are in
+    seconds, ``progress`` runs from 0 to 1."""
+
+    word: str = "running"
+    elapsed: float | None = None
+    progress: float | None = None
+    queue_position: int | None = None
+    check_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The provider says that the job failed for good."""
+
+    error: ErrorInfo
+
+
+SubmitResult: TypeAlias = Accepted | Ready
+CheckResult: TypeAlias = Running | Ready | Failed
+
+
+class CancelOutcome(StrEnum):
+    """What became of a request to cancel. After ``REQUESTED`` the job may still end either way."""
+
+    CANCELLED = "cancelled"
+    REQUESTED = "requested"
+    TOO_LATE = "too_late"
+    UNSUPPORTED = "unsupported"
+    NOT_FOUND = "not_found"
+
+
+# --- capabilities -------------------------------------------------------------------------------------
+
+
+class Idempotency(StrEnum):
+    """How a provider lets us ask twice without paying twice, if it does."""
+
+    NONE = "none"
+    CLIENT_ID = "client_id"
+    HEADER_KEY = "header_key"
+    FIND_BY_REFERENCE = "find_by_reference"
+
+
+class OnUnknown(StrEnum):
+    """What to do when nobody can tell whether a submit was accepted."""
+
+    FAIL = "fail"
+    RESUBMIT = "resubmit"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a provider can do, as data. ``max_text_chars`` counts UTF-16 code units (contract C9),
+    ``result_lifetime`` is in seconds, an empty ``languages`` accepts any."""
+
+    max_text_chars: int
+    direct: bool = False
+    can_cancel: bool = False
+    idempotency: Idempotency = Idempotency.NONE
+    on_unknown: OnUnknown = OnUnknown.FAIL
+    languages: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("wav",)
+    sample_rates: tuple[int, ...] = ()
+    cloning: bool = False
+    design: bool = False
+    result_lifetime: float | None = None
+    webhook: str | None = None
+    supports_generate: bool = True
+    supports_generate_stream: bool = False
+    default_generate_mode: str = "task"
+    allow_generate_mode_toggle: bool = False
+
+
+# --- rows ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAudio:
+    """Audio in our own blob store. ``size`` is in bytes, ``duration`` in seconds of sound."""
+
+    key: str
+    size: int
+    sha256: str
+    content_type: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The durable job. Only :func:`ttsorch.states.advance` makes the next one from this one.
+
+    ``version`` grows by one with every transition and is what compare-and-set compares. ``fence`` is the
+    fencing token: a store raises it with every lease it grants. ``next_action_at`` is when somebody
+    should look at this task again although nobody polls; None when nothing is owed. ``poll_count``,
+    ``lease_until`` and ``next_action_at`` may change without a new ``version``. ``outcome_open`` says that
+    a call left for the provider and we don't know its answer (yet, or for good).
+    """
+
+    id: str
+    owner: str
+    provider: str
+    voice: Voice
+    characters: int
+    created_at: datetime
+    updated_at: datetime
+    accept_by: datetime
+    finish_by: datetime
+    kind: TaskKind = TaskKind.GENERATE
+    generation_id: str | None = None
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    idempotency_key: str | None = None
+    payload_hash: str | None = None
+    phase: Phase = Phase.QUEUED
+    version: int = 1
+    fence: int = 0
+    lease_until: datetime | None = None
+    next_action_at: datetime | None = None
+    attempts: int = 0
+    resubmits: int = 0
+    outcome_open: bool = False
+    finalize_attempts: int = 0
+    poll_count: int = 0
+    ticket: Ticket | None = None
+    envelope: Envelope | None = None
+    result_expires_at: datetime | None = None
+    word: str | None = None
+    elapsed: float | None = None
+    progress: float | None = None
+    error: ErrorInfo | None = None
+    audio: StoredAudio | None = None
+    cancel_owed: bool = False
+    cancel_attempts: int = 0
+    submitted_at: datetime | None = None
+    completed_at: datetime | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def status(self) -> Status:
+        return self.phase.status
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One line of a user's history: the projection of its task, kept when the task is deleted."""
+
+    id: str
+    owner: str
+    task_id: str
+    voice_id: str
+    voice_name: str
+    text: str
+    language: str
+    created_at: datetime
+    status: Status = Status.PENDING
+    audio: StoredAudio | None = None
+    error_message: str | None = None
+    completed_at: datetime | None = None
+
+    @property
+    def generation_time_seconds(self) -> float | None:
+        if self.completed_at is None:
+            return None
+        return (self.completed_at - self.created_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A task with its generation; ``generation`` is None when there is none or its user deleted it."""
+
+    task: Task
+    generation: Generation | None
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What a :class:`~ttsorch.protocols.Listener` hears of, after the commit."""
+
+    before: Phase | None
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a listing, newest first (contract C8). ``page`` counts from 1."""
+
+    items: tuple[Item, ...]
+    page: int
+    per_page: int
+    total: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // self.per_page))
+
+
+@dataclass(frozen=True, slots=True)
+class BlobInfo:
+    """A stored blob. ``size`` is in bytes."""
+
+    key: str
+    size: int
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BlobStream:
+    """A blob, or a range of one, being read. ``size`` is that of the whole blob, in bytes."""
+
+    chunks: AsyncIterator[bytes]
+    size: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Every number the orchestrator goes by. All times are in seconds.
+
+    A task must be accepted within ``accept_within`` and end within ``finish_within`` plus
+    ``finish_per_character`` for each UTF-16 code unit of its text. A lease is renewed at a third of
+    ``lease``, and its holder stops on its own once it could not renew for two thirds.
+    """
+
+    lease: float = 15.0
+    accept_within: float = 900.0
+    finish_within: float = 1800.0
+    finish_per_character: float = 0.5
+    unknown_grace: float = 120.0
+    max_resubmits: int = 3
+    max_finalize_attempts: int = 6
+    finalize_backoff: float = 1.0
+    max_cancel_attempts: int = 5
+    cancel_backoff: float = 5.0
+    check_interval: float = 5.0
+    provider_call: float = 30.0
+    max_audio_bytes: int = 512 * 1024 * 1024
+    commit: float = 5.0
+    shutdown_grace: float = 5.0
+    sweep_interval: float = 2.0
+    sweep_batch: int = 50
+    concurrency: int = 4
+    orphan_grace: float = 3600.0

@@ -1,0 +1,324 @@
+"""What a backend has to be. The docstrings are the specification; ``ttsorch.testing`` checks them.
+
+A backend is any object with these methods: nothing to inherit, nothing to register. It never sees the
+orchestrator, knows no transition, and closes only what it opened.
+
+Errors: a store or blob store that can't answer raises :class:`~ttsorch.errors.StorageUnavailable`; a
+provider raises :class:`~ttsorch.errors.ProviderError`. Anything else is a bug.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Protocol, runtime_checkable
+
+from ttsorch.models import (
+    Attempt,
+    AudioSource,
+    BlobInfo,
+    BlobStream,
+    CancelOutcome,
+    Capabilities,
+    CheckResult,
+    Envelope,
+    Generation,
+    Job,
+    Page,
+    SpeechRequest,
+    Status,
+    SubmitResult,
+    Task,
+    TaskKind,
+    Ticket,
+    Transition,
+    Voice,
+    VoiceSource,
+)
+
+# --- providers ----------------------------------------------------------------------------------------
+
+
+class Provider(Protocol):
+    """A text-to-speech system. Holds no state about jobs, never loops, never sleeps.
+
+    A *job* provider answers a submit fast and is asked for the job's state later. A *direct* provider
+    (``capabilities.direct``) is one long call whose answer is the speech itself.
+    """
+
+    @property
+    def name(self) -> str:
+        """The stable name that rows and voices carry: lower-case letters, digits and underscores."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def submit(self, request: SpeechRequest, attempt: Attempt) -> SubmitResult:
+        """Hand the request over, with at most one call that can cost money.
+
+        A direct provider returns :class:`~ttsorch.models.Ready`, a job provider usually
+        :class:`~ttsorch.models.Accepted`. When this is cancelled, a provider that can stop its work
+        (a child process, say) stops it.
+
+        Raises:
+            ProviderError: with ``ambiguous`` set whenever the call may have been accepted; otherwise it
+                is certain that nothing was started, and ``retryable`` says whether to try again.
+        """
+        ...
+
+    async def check(self, ticket: Ticket) -> CheckResult:
+        """Ask for the job's state: exactly one exchange.
+
+        A word that this adapter doesn't know is :class:`~ttsorch.models.Running`.
+
+        Raises:
+            ProviderError: it could not be asked. Never means that the job failed.
+        """
+        ...
+
+    def fetch(self, envelope: Envelope) -> AudioSource:
+        """Open the result for reading. Repeatable.
+
+        Raises (on entering or while reading):
+            NotReady: not there yet. ResultExpired: gone. ProviderError: could not be read this time.
+        """
+        ...
+
+    async def cancel(self, ticket: Ticket) -> CancelOutcome:
+        """Ask the provider to stop a job; harmless when repeated.
+
+        Raises:
+            ProviderError: it could not be asked.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this provider opened itself. Harmless when repeated."""
+        ...
+
+
+@runtime_checkable
+class VoiceCatalog(Protocol):
+    """The power to list built-in voices."""
+
+    async def voices(self) -> Sequence[Voice]:
+        """All built-in voices, in a stable order, with ids that never change (uuid5) and no owner."""
+        ...
+
+
+# --- rows ---------------------------------------------------------------------------------------------
+
+
+class TaskStore(Protocol):
+    """Tasks and generations: rows, compare-and-set, leases. Which transition is legal, it doesn't know.
+
+    The owner is in the condition of every read and write that takes one, so that another owner's row
+    looks exactly like a missing one. A task and its generation are written in one transaction, always.
+    Every method can be run again with the same arguments after its answer was lost.
+    """
+
+    def now(self) -> datetime:
+        """The database's clock, without asking it again: timezone-aware, in UTC."""
+        ...
+
+    async def create(
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        lease_seconds: float | None = None,
+        max_active: int | None = None,
+    ) -> Job:
+        """Insert both rows, or none.
+
+        When this owner already has a task with the same ``idempotency_key`` (deleted ones count), that
+        earlier job is returned as it is now, and nothing is written. With ``lease_seconds`` the row is
+        born under a lease, as :meth:`claim` would give it.
+
+        Raises:
+            ActiveJobLimit: the owner already has ``max_active`` tasks that are not terminal; counted
+                and inserted in one transaction.
+        """
+        ...
+
+    async def get(self, owner: str, task_id: str) -> Job | None:
+        """The job, unless it is missing, deleted or another owner's."""
+        ...
+
+    async def record_poll(self, owner: str, task_id: str) -> Job | None:
+        """Like :meth:`get`, and atomically adds one to ``poll_count`` if the task is not terminal."""
+        ...
+
+    async def replace(
+        self, task: Task, generation: Generation | None, *, expected_version: int
+    ) -> bool:
+        """Compare-and-set: write both rows if the stored version is ``expected_version``.
+
+        Never touches ``poll_count``, ``fence`` or ``deleted_at``: those are the store's own. A
+        generation that was deleted meanwhile stays deleted. False means that somebody else was first
+        and nothing was written.
+        """
+        ...
+
+    async def claim(
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        lease_seconds: float,
+    ) -> Task | None:
+        """:meth:`replace`, and take the lease in the same statement: only if no lease is live on the
+        database's clock.
+
+        Returns the task as stored: ``fence`` one higher than ever before, ``lease_until`` and
+        ``next_action_at`` set to the end of the lease. None: nothing was written.
+        """
+        ...
+
+    async def renew(self, task_id: str, *, fence: int, lease_seconds: float) -> bool:
+        """Push the end of the lease to ``lease_seconds`` from now, if ``fence`` still is the row's and
+        its lease has not been released. ``version`` stays as it is."""
+        ...
+
+    async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
+        """Up to ``limit`` jobs whose ``next_action_at`` has passed, earliest first, deleted ones
+        included. Each one's ``next_action_at`` is pushed ``hold_seconds`` on in the same transaction, so
+        that no two callers get the same job at once. This hands out work, not a lease."""
+        ...
+
+    async def list_tasks(
+        self,
+        owner: str,
+        *,
+        active: bool | None = None,
+        kind: TaskKind | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 20,
+    ) -> Sequence[Job]:
+        """The owner's tasks, newest first, deleted ones left out. ``before`` is the ``created_at`` and
+        ``id`` of the last one already seen."""
+        ...
+
+    async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
+        """For operators, over all owners: tasks whose submit was never answered (``outcome_open``, and
+        nobody holds a lease), oldest first. Each may be an accepted job that nobody follows."""
+        ...
+
+    async def delete_task(self, owner: str, task_id: str) -> bool:
+        """Hide a task from its owner. The row stays, for its idempotency key and what is still owed.
+        False if there was none to hide."""
+        ...
+
+    async def get_generation(self, owner: str, generation_id: str) -> Generation | None: ...
+
+    async def list_generations(
+        self,
+        owner: str,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        search: str = "",
+        status: Status | None = None,
+    ) -> Page[Generation]:
+        """The owner's history, newest first. ``search`` matches a substring of the text, by Unicode case
+        folding; ``%`` and ``_`` mean themselves."""
+        ...
+
+    async def delete_generation(self, owner: str, generation_id: str) -> bool:
+        """Remove the generation's row for good. Its task stays. False if there was none."""
+        ...
+
+    async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
+        """Those of ``keys`` that no generation, no voice and no task without a generation names."""
+        ...
+
+    async def aclose(self) -> None:
+        """Finish what is being written, then close what this store opened. Harmless when repeated."""
+        ...
+
+
+class VoiceStore(Protocol):
+    """The owners' own voices. One class per database is both this and a :class:`TaskStore`."""
+
+    async def add_voice(self, voice: Voice) -> bool:
+        """Insert a voice; False if its id is taken, whoever has it."""
+        ...
+
+    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
+        """The voice, unless it is missing, deleted or another owner's."""
+        ...
+
+    async def list_voices(
+        self,
+        owner: str,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        search: str = "",
+        source: VoiceSource | None = None,
+    ) -> Page[Voice]:
+        """The owner's voices, newest first, deleted ones left out; ``search`` as for generations, over
+        the name."""
+        ...
+
+    async def delete_voice(self, owner: str, voice_id: str) -> bool:
+        """Set ``deleted_at``. True also when it was deleted before; False if there never was one."""
+        ...
+
+
+# --- blobs --------------------------------------------------------------------------------------------
+
+
+class BlobStore(Protocol):
+    """Bytes under keys. A blob is immutable: it appears whole or not at all, and is never rewritten.
+
+    Keys come from :mod:`ttsorch._keys`; any other key is refused with
+    :class:`~ttsorch.errors.ValidationError` before anything is touched.
+    """
+
+    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> BlobInfo:
+        """Store all chunks, or nothing: when ``chunks`` raises, or this is cancelled, no trace is left.
+
+        Raises:
+            BlobExists: the key is taken; the blob there is unchanged.
+            StorageUnavailable: it could not be stored (a full disk, say); no trace is left.
+        """
+        ...
+
+    def open(
+        self, key: str, *, start: int = 0, end: int | None = None
+    ) -> AbstractAsyncContextManager[BlobStream]:
+        """Read the bytes from ``start`` up to but not including ``end``; an end past the blob's is cut.
+
+        Raises (on entering):
+            BlobNotFound: there is no such blob.
+        """
+        ...
+
+    async def url(self, key: str, *, expires_in: float) -> str | None:
+        """A URL that anybody can read the blob at for ``expires_in`` seconds, or None when this store
+        can't make one; then the contract's media route serves it."""
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove a blob; harmless when there is none."""
+        ...
+
+    def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """All blobs whose key begins with ``prefix``, in no particular order."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what this store opened. Harmless when repeated."""
+        ...
+
+
+# --- listeners ----------------------------------------------------------------------------------------
+
+
+class Listener(Protocol):
+    """Hears of every transition, after its commit, at most once. What it raises is logged and goes no
+    further; what must happen exactly once does not belong here."""
+
+    async def __call__(self, transition: Transition) -> None: ...

@@ -1,0 +1,481 @@
+"""Every legal transition of a task, and nothing else.
+
+Two rules. Everything about transitions lives here: no other file decides one by looking at a phase. And
+nothing here does I/O, reads a clock or makes an id: time and ids are arguments.
+
+A task is handed to its provider (``queued`` → ``submitting``), is worked on (``running``), has a result
+somewhere at the provider (``ready``), has it copied into our own storage (``storing``) and ends. The odd
+one is ``submit_unknown``: the call left, its answer never came, and only the provider knows whether it
+is working for us. :func:`advance` applies one event; an event that the table doesn't list raises
+:class:`~ttsorch.errors.IllegalTransition` and changes nothing.
+
+Terminal tasks never change again, but for what we still owe the provider: a ticket that arrives after the
+end is kept beside it (:class:`TicketArrived`), the job is cancelled there, and the debt is struck off
+(:class:`CancelSettled`, :class:`CancelDeferred`). None of these moves the task.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from ttsorch.errors import Category, IllegalTransition, ProviderTimeout
+from ttsorch.models import (
+    Envelope,
+    ErrorInfo,
+    Generation,
+    JsonValue,
+    Phase,
+    Policy,
+    StoredAudio,
+    Task,
+    Ticket,
+    Voice,
+)
+
+# --- events: each says what it changes beside the phase -----------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitStarted:
+    """An attempt begins; committed before the call leaves. ``word`` is what clients are shown."""
+
+    word: str
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            task,
+            attempts=task.attempts + 1,
+            outcome_open=True,
+            word=self.word,
+            error=None,
+            submitted_at=task.submitted_at or now,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitDeferred:
+    """The call certainly never started at the provider; try again at ``retry_at``."""
+
+    error: ErrorInfo
+    retry_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, self.retry_at), outcome_open=False, word=None, error=self.error
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitLost:
+    """The call may have been accepted, but no answer came; to be resolved until ``resolve_by``."""
+
+    error: ErrorInfo
+    resolve_by: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, now), accept_by=self.resolve_by, outcome_open=True, error=self.error
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resubmit:
+    """The host's policy accepts the risk of asking a second time."""
+
+    accept_by: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, now), resubmits=task.resubmits + 1, accept_by=self.accept_by, word=None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitAccepted:
+    """The provider took the job."""
+
+    ticket: Ticket
+    check_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, self.check_at),
+            ticket=self.ticket,
+            outcome_open=False,
+            word=None,
+            error=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressMade:
+    """The provider is at it and said something new."""
+
+    word: str
+    elapsed: float | None
+    progress: float | None
+    check_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            task,
+            word=self.word,
+            elapsed=self.elapsed,
+            progress=self.progress,
+            next_action_at=self.check_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResultReady:
+    """The provider is done, and ``envelope`` says where the result is."""
+
+    envelope: Envelope
+    expires_at: datetime | None = None
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, now),
+            envelope=self.envelope,
+            result_expires_at=self.expires_at,
+            outcome_open=False,
+            error=None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStarted:
+    """The result is being copied: under a fresh lease, or by who just received it and holds one."""
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(task, outcome_open=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDeferred:
+    """The result could not be copied this time; try again at ``retry_at``."""
+
+    error: ErrorInfo
+    retry_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, self.retry_at),
+            finalize_attempts=task.finalize_attempts + 1,
+            error=self.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ResultLost:
+    """The envelope is stale, but asking again with the ticket may give a fresh one."""
+
+    error: ErrorInfo
+    check_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _released(task, self.check_at),
+            finalize_attempts=task.finalize_attempts + 1,
+            envelope=None,
+            result_expires_at=None,
+            word=None,
+            error=self.error,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The audio is in our own storage."""
+
+    audio: StoredAudio
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(_ended(task, now, error=None), audio=self.audio)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """It is certain that no audio will come."""
+
+    error: ErrorInfo
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(_ended(task, now, error=self.error), outcome_open=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinePassed:
+    """A deadline went by; which one follows from the phase. The provider may still be working."""
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return _owing(_ended(task, now, error=_DEADLINE_ERRORS[task.phase]), now)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The user doesn't want it any more. The provider may still be working."""
+
+    error: ErrorInfo
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return _owing(_ended(task, now, error=self.error), now)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketArrived:
+    """The provider's answer to the submit came after the task had ended without it."""
+
+    ticket: Ticket
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return _owing(replace(task, ticket=self.ticket, outcome_open=False), now)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDeferred:
+    """The provider could not be told to stop; try again at ``retry_at``."""
+
+    retry_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(task, cancel_attempts=task.cancel_attempts + 1, next_action_at=self.retry_at)
+
+
+@dataclass(frozen=True, slots=True)
+class CancelSettled:
+    """The provider knows, or we gave up telling it."""
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            task, cancel_attempts=task.cancel_attempts + 1, cancel_owed=False, next_action_at=None
+        )
+
+
+Event: TypeAlias = (
+    SubmitStarted
+    | SubmitDeferred
+    | SubmitLost
+    | Resubmit
+    | SubmitAccepted
+    | ProgressMade
+    | ResultReady
+    | StoreStarted
+    | StoreDeferred
+    | ResultLost
+    | Stored
+    | TaskFailed
+    | DeadlinePassed
+    | CancelRequested
+    | TicketArrived
+    | CancelDeferred
+    | CancelSettled
+)
+
+
+def _released(task: Task, next_action_at: datetime) -> Task:
+    return replace(task, lease_until=None, next_action_at=next_action_at)
+
+
+def _ended(task: Task, now: datetime, error: ErrorInfo | None) -> Task:
+    return replace(
+        task, lease_until=None, next_action_at=None, completed_at=now, word=None, error=error
+    )
+
+
+def _owing(task: Task, now: datetime) -> Task:
+    """A job that the provider may still be working on has to be cancelled there."""
+    if task.ticket is None:
+        return task
+    return replace(task, cancel_owed=True, next_action_at=now)
+
+
+def _deadline_error(code: str, detail: str) -> ErrorInfo:
+    return ErrorInfo(
+        category=Category.TIMEOUT,
+        code=code,
+        message=ProviderTimeout.default_message,
+        detail=detail,
+    )
+
+
+_NOT_ACCEPTED = _deadline_error("accept_deadline_passed", "no attempt could start in time")
+_NOT_KNOWN = _deadline_error("submission_outcome_unknown", "the submit was never answered")
+_NOT_FINISHED = _deadline_error("finish_deadline_passed", "accepted, but not finished in time")
+
+_DEADLINE_ERRORS: Mapping[Phase, ErrorInfo] = {
+    Phase.QUEUED: _NOT_ACCEPTED,
+    Phase.SUBMITTING: _NOT_FINISHED,
+    Phase.SUBMIT_UNKNOWN: _NOT_KNOWN,
+    Phase.RUNNING: _NOT_FINISHED,
+    Phase.READY: _NOT_FINISHED,
+    Phase.STORING: _NOT_FINISHED,
+}
+
+# --- the table ----------------------------------------------------------------------------------------
+
+_ENDS: Mapping[type[Event], Phase] = {
+    TaskFailed: Phase.FAILED,
+    DeadlinePassed: Phase.FAILED,
+    CancelRequested: Phase.CANCELLED,
+}
+
+#: phase → event → next phase. The diagram in ``docs/states.md`` is drawn from this table. An answer to a
+#: submit may come late, so the phases after a lost submit take it too.
+TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
+    Phase.QUEUED: {
+        SubmitStarted: Phase.SUBMITTING,
+        SubmitAccepted: Phase.RUNNING,
+        ResultReady: Phase.READY,
+        **_ENDS,
+    },
+    Phase.SUBMITTING: {
+        SubmitDeferred: Phase.QUEUED,
+        SubmitLost: Phase.SUBMIT_UNKNOWN,
+        SubmitAccepted: Phase.RUNNING,
+        ResultReady: Phase.READY,
+        StoreStarted: Phase.STORING,
+        **_ENDS,
+    },
+    Phase.SUBMIT_UNKNOWN: {
+        Resubmit: Phase.QUEUED,
+        SubmitAccepted: Phase.RUNNING,
+        ResultReady: Phase.READY,
+        **_ENDS,
+    },
+    Phase.RUNNING: {
+        ProgressMade: Phase.RUNNING,
+        ResultReady: Phase.READY,
+        **_ENDS,
+    },
+    Phase.READY: {
+        StoreStarted: Phase.STORING,
+        ResultLost: Phase.RUNNING,
+        **_ENDS,
+    },
+    Phase.STORING: {
+        StoreStarted: Phase.STORING,
+        StoreDeferred: Phase.READY,
+        ResultLost: Phase.RUNNING,
+        SubmitLost: Phase.SUBMIT_UNKNOWN,
+        Stored: Phase.COMPLETED,
+        **_ENDS,
+    },
+    Phase.COMPLETED: {},
+    Phase.FAILED: {
+        TicketArrived: Phase.FAILED,
+        CancelDeferred: Phase.FAILED,
+        CancelSettled: Phase.FAILED,
+    },
+    Phase.CANCELLED: {
+        TicketArrived: Phase.CANCELLED,
+        CancelDeferred: Phase.CANCELLED,
+        CancelSettled: Phase.CANCELLED,
+    },
+}
+
+
+def allows(task: Task, event: Event) -> bool:
+    """Whether the table lets ``task`` take ``event``."""
+    return type(event) in TRANSITIONS[task.phase]
+
+
+def advance(task: Task, event: Event, now: datetime) -> Task:
+    """The task after ``event``, one version on.
+
+    A clock that was set back never makes a row's times run backwards (invariant I20).
+
+    Raises:
+        IllegalTransition: the table doesn't list ``event`` for the task's phase.
+    """
+    if not allows(task, event):
+        raise IllegalTransition(detail=f"{type(event).__name__} in phase {task.phase}")
+    now = max(now, task.updated_at)
+    changed = event.apply(task, now)
+    return replace(
+        changed,
+        phase=TRANSITIONS[task.phase][type(event)],
+        version=task.version + 1,
+        updated_at=now,
+    )
+
+
+# --- the rest of what follows from a task's state -----------------------------------------------------
+
+
+def new_task(
+    *,
+    id: str,
+    owner: str,
+    provider: str,
+    voice: Voice,
+    characters: int,
+    now: datetime,
+    policy: Policy,
+    generation_id: str | None = None,
+    options: Mapping[str, JsonValue] | None = None,
+    idempotency_key: str | None = None,
+    payload_hash: str | None = None,
+) -> Task:
+    """A queued task with both deadlines set; ``characters`` counts UTF-16 code units."""
+    accept_by = now + timedelta(seconds=policy.accept_within)
+    allowed = policy.finish_within + policy.finish_per_character * characters
+    return Task(
+        id=id,
+        owner=owner,
+        provider=provider,
+        voice=voice,
+        characters=characters,
+        created_at=now,
+        updated_at=now,
+        accept_by=accept_by,
+        finish_by=max(accept_by, now + timedelta(seconds=allowed)),
+        generation_id=generation_id,
+        options=options or {},
+        idempotency_key=idempotency_key,
+        payload_hash=payload_hash,
+        next_action_at=now,
+    )
+
+
+def deadline(task: Task) -> datetime | None:
+    """When the task fails if nothing changes, None once it has ended."""
+    if task.status.terminal:
+        return None
+    if task.phase in (Phase.QUEUED, Phase.SUBMIT_UNKNOWN):
+        return min(task.accept_by, task.finish_by)
+    return task.finish_by
+
+
+def lease_is_live(task: Task, now: datetime) -> bool:
+    """Whether somebody is working on the task right now."""
+    return task.lease_until is not None and task.lease_until > now
+
+
+def provider_status(task: Task) -> str:
+    """The provider-neutral word that a client is shown (design, section 3)."""
+    if task.phase is Phase.QUEUED:
+        return "provider_queued"
+    if task.phase is Phase.SUBMITTING:
+        return task.word or "provider_submitting"
+    if task.phase is Phase.SUBMIT_UNKNOWN:
+        return "unknown"
+    if task.phase is Phase.RUNNING:
+        return task.word or "provider_synthesizing"
+    if task.phase is Phase.READY:
+        return "finalizing" if task.finalize_attempts else "provider_downloading"
+    if task.phase is Phase.STORING:
+        return "provider_persisting"
+    return task.phase.value
+
+
+def reflect(generation: Generation, task: Task) -> Generation:
+    """The generation as ``task`` makes it look: the one place that keeps the two in step."""
+    return replace(
+        generation,
+        status=task.status,
+        audio=task.audio,
+        error_message=task.error.message if task.status.terminal and task.error else None,
+        completed_at=task.completed_at,
+    )
