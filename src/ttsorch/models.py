@@ -6,7 +6,7 @@ always, as a :class:`Job`. A provider only ever sees :class:`SpeechRequest` and 
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
@@ -14,8 +14,8 @@ from typing import Generic, TypeAlias, TypeVar
 from ttsorch.errors import Category, ProviderError, TtsorchError
 
 JsonValue: TypeAlias = (
-    "None | bool | int | float | str | list[JsonValue] | tuple[JsonValue, ...]"
-    " | Mapping[str, JsonValue]"
+    "bool | int | float | str | list[JsonValue] | tuple[JsonValue, ...]"
+    " | Mapping[str, JsonValue] | None"
 )
 
 #: What a provider gives for an accepted job: opaque to us, JSON, owned by the provider.
@@ -165,16 +165,20 @@ class ErrorInfo:
 
     @classmethod
     def of(cls, error: TtsorchError) -> "ErrorInfo":
-        from_provider = isinstance(error, ProviderError)
-        return cls(
+        info = cls(
             category=error.category,
             code=error.code,
             message=error.message,
             detail=error.detail,
             retry_after=error.retry_after,
-            retryable=error.retryable if from_provider else False,
-            provider_code=error.provider_code if from_provider else None,
-            request_id=error.request_id if from_provider else None,
+        )
+        if not isinstance(error, ProviderError):
+            return info
+        return replace(
+            info,
+            retryable=error.retryable,
+            provider_code=error.provider_code,
+            request_id=error.request_id,
         )
 
 
