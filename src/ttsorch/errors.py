@@ -24,7 +24,8 @@ body. ``detail`` is for the operator's log only.
     │   ├── BlobExists
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
-    └── IllegalTransition        validation            a task can't take this event in its phase
+    ├── IllegalTransition        validation            a task can't take this event in its phase
+    └── InternalError            provider_unavailable  a defect of ours, or of an adapter
 """
 
 from enum import StrEnum
@@ -252,3 +253,12 @@ class IllegalTransition(TtsorchError):
     default_code = "illegal_transition"
     default_message = "The task can no longer change that way."
     http_status = 409
+
+
+class InternalError(TtsorchError):
+    """A defect of ours or of an adapter; the cause is chained and logged, never shown."""
+
+    category = Category.PROVIDER_UNAVAILABLE
+    default_code = "internal_error"
+    default_message = "Something went wrong on our side. Please try again."
+    http_status = 500

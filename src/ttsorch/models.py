@@ -429,7 +429,8 @@ class Policy:
     finish_within: float = 1800.0
     finish_per_character: float = 0.5
     unknown_grace: float = 120.0
-    max_resubmits: int = 3
+    max_resubmits: int = 10
+    submit_backoff: float = 1.0
     max_finalize_attempts: int = 6
     finalize_backoff: float = 1.0
     max_cancel_attempts: int = 5

@@ -69,7 +69,8 @@ class Provider(Protocol):
     async def check(self, ticket: Ticket) -> CheckResult:
         """Ask for the job's state: exactly one exchange.
 
-        A word that this adapter doesn't know is :class:`~ttsorch.models.Running`.
+        A word that this adapter doesn't know is :class:`~ttsorch.models.Running`; a
+        :class:`~ttsorch.models.Ready` from here always has an envelope.
 
         Raises:
             ProviderError: it could not be asked. Never means that the job failed.
@@ -103,6 +104,19 @@ class VoiceCatalog(Protocol):
 
     async def voices(self) -> Sequence[Voice]:
         """All built-in voices, in a stable order, with ids that never change (uuid5) and no owner."""
+        ...
+
+
+@runtime_checkable
+class RequestChecking(Protocol):
+    """The power to refuse what can't be expressed to this vendor, before anything is written."""
+
+    def check_request(self, request: SpeechRequest) -> None:
+        """Pure and quick.
+
+        Raises:
+            ValidationError: the vendor has no way to take this request.
+        """
         ...
 
 
@@ -141,8 +155,9 @@ class TaskStore(Protocol):
         """
         ...
 
-    async def get(self, owner: str, task_id: str) -> Job | None:
-        """The job, unless it is missing, deleted or another owner's."""
+    async def get(self, owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
+        """The job, unless it is missing, another owner's, or deleted and ``include_deleted`` is not
+        set."""
         ...
 
     async def record_poll(self, owner: str, task_id: str) -> Job | None:

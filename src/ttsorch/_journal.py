@@ -1,0 +1,146 @@
+"""How a transition gets onto its rows: compare-and-set, claims, leases, and telling the listeners.
+
+Decides nothing about speech. Whoever comes second writes nothing and is handed the row's truth; a commit
+can't be cut off by cancellation, and is bounded all the same.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from functools import partial
+
+import anyio
+
+from ttsorch import states
+from ttsorch._flights import Flights
+from ttsorch.errors import StorageUnavailable
+from ttsorch.models import Job, Phase, Policy, Task, Transition
+from ttsorch.protocols import Listener, TaskStore
+
+logger = logging.getLogger("ttsorch")
+
+_LOST_RACES = 20
+_WRITE_PAUSE = 0.2
+#: What a store may change on a row without a new version.
+_STORE_OWNED = {"poll_count", "lease_until", "next_action_at", "deleted_at"}
+
+
+class Journal:
+    """Writes transitions of tasks, always together with their generations."""
+
+    def __init__(
+        self,
+        tasks: TaskStore,
+        policy: Policy,
+        listeners: Sequence[Listener],
+        flights: Flights[Job | None],
+    ) -> None:
+        self._tasks = tasks
+        self._policy = policy
+        self._listeners = tuple(listeners)
+        self._flights = flights
+
+    def now(self) -> datetime:
+        return self._tasks.now()
+
+    def after(self, seconds: float) -> datetime:
+        return self.now() + timedelta(seconds=seconds)
+
+    async def reread(self, job: Job) -> Job:
+        """The row as it is now, also when its owner has deleted it; as last seen if it is gone."""
+        task = job.task
+        return await self._tasks.get(task.owner, task.id, include_deleted=True) or job
+
+    async def commit(self, job: Job, event: states.Event, *, until_written: bool = False) -> Job:
+        """Write one transition. If somebody else was first, or the table doesn't allow it, nothing is
+        written and the row's truth comes back; with ``until_written``, the event is tried again on that
+        truth for as long as the table allows it.
+
+        Raises:
+            StorageUnavailable: unknown whether it was written; rereading tells.
+        """
+        for _ in range(_LOST_RACES):
+            if not states.allows(job.task, event):
+                return job
+            after = self._advanced(job, event)
+            if await self._write(after, job.task.version):
+                await self.announce(job.task.phase, after)
+                return after
+            job = await self.reread(job)
+            if not until_written:
+                return job
+        raise StorageUnavailable(code="too_contended", detail="lost too many races for one task")
+
+    async def claim(self, job: Job, event: states.Event) -> Job | None:
+        """:meth:`commit`, and take the task's lease with it; None when somebody else was first."""
+        after = self._advanced(job, event)
+        with anyio.CancelScope(shield=True):
+            task = await self._tasks.claim(
+                after.task,
+                after.generation,
+                expected_version=job.task.version,
+                lease_seconds=self._policy.lease,
+            )
+        if task is None:
+            return None
+        claimed = Job(task, after.generation)
+        await self.announce(job.task.phase, claimed)
+        return claimed
+
+    async def under_lease(self, job: Job, work: Callable[[], Awaitable[Job]]) -> Job:
+        """Do ``work`` for as long as the lease is ours; when it is lost, stop and return the truth."""
+        keeper = f"lease of {job.task.id} at {job.task.fence}"
+        with anyio.CancelScope() as scope:
+            self._flights.start(keeper, partial(self._keep_lease, job.task, scope))
+            try:
+                return await work()
+            finally:
+                self._flights.stop(keeper)
+        return await self.reread(job)
+
+    async def announce(self, before: Phase | None, job: Job) -> None:
+        """Tell every listener, after the commit."""
+        for listener in self._listeners:
+            try:
+                await listener(Transition(before, job))
+            except Exception:
+                logger.exception("a listener failed")
+
+    def _advanced(self, job: Job, event: states.Event) -> Job:
+        task = states.advance(job.task, event, self.now())
+        return Job(task, states.reflect(job.generation, task) if job.generation else None)
+
+    async def _write(self, after: Job, expected_version: int) -> bool:
+        """A write whose answer got lost is repeated: if it had been done, the row says so."""
+        failure = StorageUnavailable(detail="the commit took too long")
+        with anyio.move_on_after(self._policy.commit, shield=True):
+            while True:
+                try:
+                    written = await self._tasks.replace(
+                        after.task, after.generation, expected_version=expected_version
+                    )
+                    return written or _same_write(after.task, (await self.reread(after)).task)
+                except StorageUnavailable as error:
+                    failure = error
+                await anyio.sleep(_WRITE_PAUSE)
+        raise failure
+
+    async def _keep_lease(self, task: Task, scope: anyio.CancelScope) -> None:
+        lease = self._policy.lease
+        ours_until = anyio.current_time() + lease * 2 / 3
+        while anyio.current_time() < ours_until:
+            await anyio.sleep(lease / 3)
+            try:
+                held = await self._tasks.renew(task.id, fence=task.fence, lease_seconds=lease)
+            except StorageUnavailable:
+                continue
+            if not held:
+                break
+            ours_until = anyio.current_time() + lease * 2 / 3
+        scope.cancel()
+
+
+def _same_write(written: Task, stored: Task) -> bool:
+    left, right = asdict(written), asdict(stored)
+    return all(left[name] == right[name] for name in left.keys() - _STORE_OWNED)

@@ -1,0 +1,79 @@
+"""What a request must be before anybody writes or sends anything.
+
+Pure functions over data: a request and the :class:`~ttsorch.models.Capabilities` of a provider. Only what
+can't be expressed to the vendor is refused; a vendor's own limits change, and the vendor knows them best.
+"""
+
+import unicodedata
+
+from ttsorch.errors import ValidationError
+from ttsorch.models import Capabilities, SpeechRequest
+
+#: Categories of characters that nobody can hear or see alone: separators, controls, combining marks.
+_SILENT_CATEGORIES = ("Z", "C", "M")
+
+_SHOWN_LANGUAGES = 20
+
+
+def count_characters(text: str) -> int:
+    """The length of ``text`` in UTF-16 code units, as a browser's ``length`` counts it (contract C9)."""
+    return len(text) + sum(1 for character in text if ord(character) > 0xFFFF)
+
+
+def is_blank(text: str) -> bool:
+    """Whether ``text`` holds nothing that could be spoken: only spaces, controls, zero-width and
+    combining characters."""
+    return all(unicodedata.category(character)[0] in _SILENT_CATEGORIES for character in text)
+
+
+def check(request: SpeechRequest, provider_name: str, capabilities: Capabilities) -> None:
+    """Refuse what this provider can't be asked for.
+
+    Raises:
+        ValidationError: with the contract's sentence (section 3), a stable code and the HTTP status.
+    """
+    _check_text(request.text, capabilities.max_text_chars)
+    _check_voice(request, provider_name)
+    _check_language(request.language, capabilities.languages)
+
+
+def _check_text(text: str, limit: int) -> None:
+    # Counted first: a text of 100 MB must not be walked through character by character.
+    if len(text) > limit or count_characters(text) > limit:
+        raise ValidationError(
+            f"Text cannot exceed {limit} characters",
+            code="text_too_long",
+            field="text",
+            limit=limit,
+        )
+    # PostgreSQL can't store the one, UTF-8 can't express the other.
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
+        raise ValidationError(
+            "Text contains characters that cannot be spoken.", code="text_encoding", field="text"
+        )
+    if is_blank(text):
+        raise ValidationError("Please enter text to speak", code="text_required", field="text")
+
+
+def _check_voice(request: SpeechRequest, provider_name: str) -> None:
+    owner = request.voice.tts_provider
+    if owner != provider_name:
+        raise ValidationError(
+            f"Voice belongs to provider '{owner}'. Switch provider mode or create a {provider_name} voice.",
+            code="voice_provider_mismatch",
+            field="voice_id",
+            http_status=409,
+        )
+
+
+def _check_language(language: str, languages: tuple[str, ...]) -> None:
+    if not languages or language.casefold() in {known.casefold() for known in ("Auto", *languages)}:
+        return
+    shown = ", ".join(languages[:_SHOWN_LANGUAGES]) + (
+        ", …" if len(languages) > _SHOWN_LANGUAGES else ""
+    )
+    raise ValidationError(
+        f"This language is not supported. Supported: {shown}.",
+        code="language_unsupported",
+        field="language",
+    )
