@@ -241,6 +241,13 @@ def test_a_lease_is_live_until_its_end() -> None:
     assert not states.lease_is_live(task, LATER)
 
 
+def test_a_task_is_due_when_the_time_of_its_next_action_has_come() -> None:
+    """A task that is owed nothing never is."""
+    assert not states.is_due(queued(next_action_at=LATER), NOW)
+    assert states.is_due(queued(next_action_at=LATER), LATER)
+    assert not states.is_due(queued(next_action_at=None), LATER)
+
+
 @given(st.integers(-10_000, 10_000))
 def test_a_clock_that_is_set_back_never_makes_a_row_go_back_in_time(seconds: int) -> None:
     """``updated_at`` and ``completed_at`` never precede what the row already says."""

@@ -141,7 +141,8 @@ class Steps:
         left = self._seconds_left(job.task)
         # A direct call that never started goes back into the queue instead, with a longer wait.
         tries = 1 if provider.capabilities.direct else _SUBMIT_TRIES
-        call = partial(retry_call, submit, attempts=tries, deadline=left)
+        patience = min(left, self._policy.submit_retry)
+        call = partial(retry_call, submit, attempts=tries, deadline=patience)
         return await _bounded(left, call, ambiguous=True)
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:
@@ -222,14 +223,10 @@ class Steps:
 
     async def _finalize(self, job: Job) -> Job:
         """Claim the finalize lease, then copy the result under a key that only this claim may use."""
-        task = job.task
-        waits = task.finalize_attempts and task.next_action_at
-        if waits and waits > self._journal.now():
-            return job
         claimed = await self._journal.claim(job, states.StoreStarted())
         if claimed is None:
             return await self._journal.reread(job)
-        return await self._store_from(claimed, self._provider(job).fetch(task.envelope or {}))
+        return await self._store_from(claimed, self._provider(job).fetch(job.task.envelope or {}))
 
     async def _recover(self, job: Job) -> Job:
         """Whoever was storing died. What was uploaded whole but not yet published is used; else the

@@ -421,7 +421,8 @@ class Policy:
 
     A task must be accepted within ``accept_within`` and end within ``finish_within`` plus
     ``finish_per_character`` for each UTF-16 code unit of its text. A lease is renewed at a third of
-    ``lease``, and its holder stops on its own once it could not renew for two thirds.
+    ``lease``, and its holder stops on its own once it could not renew for two thirds. A job provider's
+    submit that certainly did not start is repeated for ``submit_retry`` at most.
     """
 
     lease: float = 15.0
@@ -431,6 +432,7 @@ class Policy:
     unknown_grace: float = 120.0
     max_resubmits: int = 10
     submit_backoff: float = 1.0
+    submit_retry: float = 5.0
     max_finalize_attempts: int = 6
     finalize_backoff: float = 1.0
     max_cancel_attempts: int = 5

@@ -453,9 +453,12 @@ class Orchestrator:
             await self._fly(await self._journal.reread(job), self._steps.step)
 
     def _poll_drives(self, task: Task) -> bool:
-        """Whether a poll has anything to do that nobody is doing already."""
-        if task.status.terminal or states.lease_is_live(task, self.now()):
+        """Whether a poll has anything to do that nobody is doing already, and that is not put off."""
+        now = self.now()
+        if task.status.terminal or states.lease_is_live(task, now):
             return False
+        if task.phase is Phase.READY and task.finalize_attempts:
+            return states.is_due(task, now)
         return not (self.background and task.phase is Phase.QUEUED)
 
 

@@ -453,6 +453,11 @@ def lease_is_live(task: Task, now: datetime) -> bool:
     return task.lease_until is not None and task.lease_until > now
 
 
+def is_due(task: Task, now: datetime) -> bool:
+    """Whether the time of the next action has come."""
+    return task.next_action_at is not None and task.next_action_at <= now
+
+
 def provider_status(task: Task) -> str:
     """The provider-neutral word that a client is shown (design, section 3)."""
     if task.phase is Phase.QUEUED:

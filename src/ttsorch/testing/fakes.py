@@ -6,7 +6,7 @@ somebody really paid. Both fakes pass :class:`ttsorch.testing.provider.ProviderS
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -149,7 +149,8 @@ class FakeJobProvider:
         await self.script.before("fetch")
         if envelope.get("id") not in self.jobs:
             raise ResultExpired
-        yield AudioStream(_in_chunks(self.audio, self.chunk_size), "audio/wav", len(self.audio))
+        async with aclosing(_in_chunks(self.audio, self.chunk_size)) as chunks:
+            yield AudioStream(chunks, "audio/wav", len(self.audio))
 
     def fetch(self, envelope: Envelope) -> AudioSource:
         return self._fetch(envelope)
@@ -213,7 +214,8 @@ class FakeDirectProvider:
     async def _open(self) -> AsyncIterator[AudioStream]:
         self.ledger.fetches += 1
         await self.script.before("fetch")
-        yield AudioStream(_in_chunks(self.audio, self.chunk_size), "audio/wav", len(self.audio))
+        async with aclosing(_in_chunks(self.audio, self.chunk_size)) as chunks:
+            yield AudioStream(chunks, "audio/wav", len(self.audio))
 
     def fetch(self, envelope: Envelope) -> AudioSource:
         return self._open()

@@ -1,0 +1,98 @@
+"""A whole small world for orchestrator tests: memory stores, a fake provider, a clock that stands still."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from ttsorch.models import Job, OnUnknown, Policy, Status
+from ttsorch.orchestrator import Orchestrator
+from ttsorch.protocols import Listener, Provider
+from ttsorch.storage.memory import MemoryBlobStore
+from ttsorch.store.memory import MemoryTaskStore
+from ttsorch.testing.clock import ManualClock
+from ttsorch.testing.faults import Crash, FaultPlan, faulty
+from ttsorch.testing.speech import a_request
+
+OWNER = "owner-1"
+STRANGER = "owner-2"
+POLICY = Policy(shutdown_grace=0.05, commit=1.0)
+
+
+@dataclass
+class World:
+    """Everything outlives an orchestrator, as databases and vendors do."""
+
+    provider: Provider
+    clock: ManualClock = field(default_factory=ManualClock)
+    policy: Policy = POLICY
+    broken: str | None = None
+
+    def __post_init__(self) -> None:
+        self.tasks = MemoryTaskStore(clock=self.clock)
+        self.blobs = MemoryBlobStore(clock=self.clock)
+
+    @asynccontextmanager
+    async def running(
+        self,
+        *,
+        background: bool = False,
+        plan: FaultPlan | None = None,
+        max_active_jobs: int | None = None,
+        on_unknown: OnUnknown | None = None,
+        listeners: tuple[Listener, ...] = (),
+        also: tuple[Provider, ...] = (),
+    ) -> AsyncIterator[Orchestrator]:
+        async with Orchestrator(
+            provider=faulty(self.provider, plan) if plan else self.provider,
+            tasks=faulty(self.tasks, plan) if plan else self.tasks,
+            blobs=faulty(self.blobs, plan) if plan else self.blobs,
+            voices=self.tasks,
+            also=also,
+            policy=self.policy,
+            background=background,
+            max_active_jobs=max_active_jobs,
+            on_unknown=on_unknown,
+            listeners=listeners,
+        ) as orchestrator:
+            yield orchestrator
+
+    async def submitted(self, orchestrator: Orchestrator, text: str = "Hello.") -> Job:
+        return await orchestrator.submit(a_request(text, self.provider.name), owner=OWNER)
+
+    async def stored(self, job: Job) -> Job:
+        """The rows as they are, behind the orchestrator's back."""
+        found = await self.tasks.get(job.task.owner, job.task.id, include_deleted=True)
+        assert found is not None
+        return found
+
+    async def blob_keys(self) -> list[str]:
+        return [blob.key async for blob in self.blobs.list("")]
+
+
+@asynccontextmanager
+async def crashing() -> AsyncIterator[None]:
+    """Stands for the machine: takes the crash of a process, however many task groups it went through."""
+    try:
+        yield
+    except Crash:
+        return
+    except BaseExceptionGroup as group:
+        _, others = group.split(Crash)
+        if others:
+            raise
+
+
+async def polled_to_the_end(orchestrator: Orchestrator, job: Job, *, polls: int = 50) -> Job:
+    """Poll as a client does until the task is terminal."""
+    for _ in range(polls):
+        job = await orchestrator.poll_once(job.task.id, owner=job.task.owner)
+        if job.task.status.terminal:
+            return job
+        await anyio.lowlevel.checkpoint()
+    raise AssertionError(f"still {job.task.phase} after {polls} polls")
+
+
+def completed(job: Job) -> bool:
+    return job.task.status is Status.COMPLETED
