@@ -1,0 +1,59 @@
+"""Which provider a name stands for. Looking one up imports that provider and no other.
+
+A third party registers its own under the entry point group ``ttsorch.providers``: a class with a
+``from_env(environ)`` classmethod. A built-in name can't be taken over.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from ttsorch.errors import ConfigurationError
+from ttsorch.protocols import Provider
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINT_GROUP = "ttsorch.providers"
+
+_BUILTIN = {
+    "local": "ttsorch.providers.local:LocalProvider",
+}
+
+
+def provider_names() -> tuple[str, ...]:
+    """All names that :func:`load_provider` knows: the built-in ones, then third parties' by name."""
+    return tuple(_table())
+
+
+def load_provider(name: str, environ: Mapping[str, str]) -> Provider:
+    """Make the provider called ``name``, configured from ``environ`` (the variables of its own docs).
+
+    Raises:
+        ConfigurationError: no provider has this name (contract row R2), it can't be imported, or a
+            setting of its own is missing or malformed.
+    """
+    entry = _table().get(name.strip().lower())
+    if entry is None:
+        raise ConfigurationError(
+            f"Invalid TTS_PROVIDER_MODE: {name}. Expected one of: {', '.join(provider_names())}",
+            code="provider_unknown",
+        )
+    try:
+        from_env = cast("Callable[[Mapping[str, str]], Provider]", entry.load().from_env)
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"The provider '{entry.name}' can't be loaded.",
+            code="provider_not_loaded",
+            detail=str(error),
+        ) from error
+    return from_env(environ)
+
+
+def _table() -> dict[str, "EntryPoint"]:
+    # Slow to import, and needed only by who looks a provider up.
+    from importlib.metadata import EntryPoint, entry_points
+
+    table = {name: EntryPoint(name, value, ENTRY_POINT_GROUP) for name, value in _BUILTIN.items()}
+    for entry in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: entry.name):
+        table.setdefault(entry.name, entry)
+    return table
