@@ -4,6 +4,7 @@ Pure functions over data: a request and the :class:`~ttsorch.models.Capabilities
 can't be expressed to the vendor is refused; a vendor's own limits change, and the vendor knows them best.
 """
 
+import re
 import unicodedata
 
 from ttsorch.errors import ValidationError
@@ -12,6 +13,7 @@ from ttsorch.models import Capabilities, SpeechRequest
 #: Categories of characters that nobody can hear or see alone: separators, controls, combining marks.
 _SILENT_CATEGORIES = ("Z", "C", "M")
 
+_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SHOWN_LANGUAGES = 20
 
 
@@ -32,12 +34,18 @@ def check(request: SpeechRequest, provider_name: str, capabilities: Capabilities
     Raises:
         ValidationError: with the contract's sentence (section 3), a stable code and the HTTP status.
     """
-    _check_text(request.text, capabilities.max_text_chars)
+    check_text(request.text, capabilities.max_text_chars)
     _check_voice(request, provider_name)
     _check_language(request.language, capabilities.languages)
 
 
-def _check_text(text: str, limit: int) -> None:
+def check_text(text: str, limit: int) -> None:
+    """Refuse a text that is too long (``limit`` counts UTF-16 code units), that no database can keep, or
+    that holds nothing to speak.
+
+    Raises:
+        ValidationError: with the contract's sentence (section 3).
+    """
     # Counted first: a text of 100 MB must not be walked through character by character.
     if len(text) > limit or count_characters(text) > limit:
         raise ValidationError(
@@ -53,6 +61,20 @@ def _check_text(text: str, limit: int) -> None:
         )
     if is_blank(text):
         raise ValidationError("Please enter text to speak", code="text_required", field="text")
+
+
+def check_idempotency_key(key: str) -> None:
+    """Refuse a key that can't go into every header and database as it is.
+
+    Raises:
+        ValidationError: code ``idempotency_key_invalid``.
+    """
+    if not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise ValidationError(
+            "Idempotency-Key must be 1 to 128 characters of A-Z, a-z, 0-9, '.', '_', '~' or '-'.",
+            code="idempotency_key_invalid",
+            field="Idempotency-Key",
+        )
 
 
 def _check_voice(request: SpeechRequest, provider_name: str) -> None:

@@ -13,7 +13,6 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 import hashlib
 import json
 import logging
-import re
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from ttsorch import states
 from ttsorch._flights import Flights
 from ttsorch._journal import Journal
 from ttsorch._steps import Steps
-from ttsorch.capabilities import check, count_characters
+from ttsorch.capabilities import check, check_idempotency_key, count_characters
 from ttsorch.errors import IdempotencyConflict, NotFound, TtsorchError, ValidationError
 from ttsorch.models import (
     Generation,
@@ -53,8 +52,6 @@ from ttsorch.protocols import (
 )
 
 logger = logging.getLogger("ttsorch")
-
-_IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +176,8 @@ class Orchestrator:
     ) -> None:
         if not owner or "\0" in owner:
             raise ValidationError("An owner is required.", code="owner_required", field="owner")
-        if idempotency_key is not None and not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-            raise ValidationError(
-                "Idempotency-Key must be 1 to 128 of A-Z a-z 0-9 . _ ~ -",
-                code="idempotency_key_invalid",
-                field="Idempotency-Key",
-            )
+        if idempotency_key is not None:
+            check_idempotency_key(idempotency_key)
         check(request, self.provider.name, self.provider.capabilities)
         if isinstance(self.provider, RequestChecking):
             self.provider.check_request(request)

@@ -342,6 +342,30 @@ async def test_a_long_synthesis_keeps_its_lease(monkeypatch: pytest.MonkeyPatch)
     assert provider.ledger.submits == 1
 
 
+async def test_a_live_lease_keeps_everybody_else_away() -> None:
+    """A step by another worker changes nothing while the holder is at it."""
+    provider = FakeJobProvider(checks_until_ready=0)
+    submitting, go_on = anyio.Event(), anyio.Event()
+
+    def pause(call: str) -> anyio.Event | None:
+        submitting.set()
+        return go_on if call in ("submit", "fetch") else None
+
+    provider.script.pause = pause
+    world = World(provider)
+    async with world.running() as slow, world.running() as quick:
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: world.submitted(slow))
+            await submitting.wait()
+            (job,) = await quick.list_tasks(owner=OWNER)
+            before = await world.stored(job)
+            assert await quick.step(job.task.id, owner=OWNER) == before
+            assert await world.stored(job) == before
+            go_on.set()
+        assert completed(await polled_to_the_end(quick, job))
+    assert provider.ledger.submits == 1
+
+
 @pytest.mark.parametrize("trouble", ["lost", "unreachable"])
 async def test_a_holder_stops_when_it_can_no_longer_be_sure_of_its_lease(
     trouble: str, monkeypatch: pytest.MonkeyPatch

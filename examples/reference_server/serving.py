@@ -1,0 +1,88 @@
+"""The process around the application: its socket, its signals, its log."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+
+import anyio.to_thread
+import uvicorn
+
+from examples.reference_server.app import build_app
+from ttsorch.config import Config, load_signing_key, open_orchestrator
+
+#: In seconds: how long open connections may take to end after a signal.
+_GRACE = 2
+
+
+class CannotStart(Exception):
+    """The server can't start here; the message is for the person who tried."""
+
+
+async def serve(config: Config) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        CannotStart: the address can't be used.
+        StorageUnavailable: the database or the blob store can't be opened.
+    """
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    logging.getLogger("uvicorn.error").addFilter(_is_failure)
+    with _listening_socket(config) as listener:
+        async with open_orchestrator(config) as orchestrator:
+            key = await anyio.to_thread.run_sync(load_signing_key, config)
+            app = build_app(config, orchestrator, key)
+            settings = uvicorn.Config(
+                app,
+                access_log=False,
+                log_config=None,
+                log_level=logging.WARNING,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=_GRACE,
+            )
+            await _Server(settings, _address(config.host, listener)).serve(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready, and takes a signal as a wish to stop, not as a failure."""
+
+    def __init__(self, settings: uvicorn.Config, address: str) -> None:
+        super().__init__(settings)
+        self.address = address
+        # uvicorn raises each signal again once it has stopped, so that the process ends by it. Ours then
+        # finds these handlers and ends with status 0.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"ttsorch reference server on {self.address}", flush=True)
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.should_exit = True
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """A download that the grace cut short is none, though uvicorn logs it with a traceback."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def _listening_socket(config: Config) -> socket.socket:
+    """Bound before anything else is opened: a second server must not touch the first one's files."""
+    try:
+        family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {config.host}, port {config.port}: {error.strerror or error}."
+            " Is another server running there? PORT chooses another port."
+        ) from error
+
+
+def _address(host: str, listener: socket.socket) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}"

@@ -1,0 +1,64 @@
+"""Reading a JSON body: bounded, strict about JSON, lenient about what is in it (contract C6)."""
+
+import json
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from ttsorch.contract.exchange import HttpRequest
+from ttsorch.errors import ValidationError
+
+MAX_BODY_BYTES = 1024 * 1024
+#: A client that sends more than we take still wants to read why. Its body is read and dropped, up to here:
+#: an answer sent while the client is still sending is lost when the connection resets.
+_MAX_DROPPED_BYTES = 16 * MAX_BODY_BYTES
+
+
+async def read_json_object(request: HttpRequest) -> Mapping[str, object]:
+    """The object in the body; for any other truthy value an empty one, since it has no keys.
+
+    Raises:
+        ValidationError: 413 for more than 1 MiB, 400 for what isn't JSON, or is falsy.
+        ClientGone: the client left.
+    """
+    content = await _read(request)
+    try:
+        value: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise _invalid() from None
+    if isinstance(value, dict):
+        return value
+    # An empty list is truthy where v1 clients come from.
+    if not value and not isinstance(value, list):
+        raise _invalid()
+    return {}
+
+
+async def _read(request: HttpRequest) -> bytes:
+    content = bytearray()
+    size = _declared_length(request)
+    if size <= _MAX_DROPPED_BYTES:
+        size = 0
+        async with aclosing(request.body) as chunks:
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > _MAX_DROPPED_BYTES:
+                    break
+                if size <= MAX_BODY_BYTES:
+                    content += chunk
+    if size > MAX_BODY_BYTES:
+        raise ValidationError("Request body is too large.", code="body_too_large", http_status=413)
+    return bytes(content)
+
+
+def _declared_length(request: HttpRequest) -> int:
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() and len(declared) < 20 else 0
+
+
+def _refuse_constant(name: str) -> object:
+    """``NaN`` and ``Infinity`` are Python's, not JSON's (RFC 8259, 6)."""
+    raise ValueError(name)
+
+
+def _invalid() -> ValidationError:
+    return ValidationError("Invalid JSON body", code="invalid_json")

@@ -1,0 +1,42 @@
+"""What an adapter hands in and gets back: HTTP as plain data."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+
+class ClientGone(Exception):
+    """Raised by ``HttpRequest.body`` when the client left before its body was complete. Nobody is there
+    to be answered, so it passes through the handler to the adapter."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request, as any framework can describe it.
+
+    ``path`` is percent-decoded and begins with ``/api``; ``root`` is what stands before that in the URL
+    when the application is mounted somewhere. ``query`` is the raw query string. The names in ``headers``
+    are lower-case, repeated ones joined by ``", "`` (RFC 9110, 5.3). ``authenticate`` is the host's: it
+    returns the owner's id, or None; the handler decides when to ask.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: AsyncGenerator[bytes, None]
+    authenticate: Callable[[], Awaitable[str | None]]
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """One answer. ``headers`` holds everything to be sent, the length included; a ``body`` that isn't
+    ``bytes`` is an async generator, to be closed by who reads it."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | AsyncGenerator[bytes, None] = b""
+
+    def with_headers(self, headers: Mapping[str, str]) -> "HttpResponse":
+        """The same answer with ``headers`` added; they win over those that were there."""
+        return replace(self, headers={**self.headers, **headers})

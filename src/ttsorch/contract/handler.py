@@ -1,0 +1,138 @@
+"""The v1 contract as a table, and the way of a request through it."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+
+from ttsorch.contract import about, generate, generations, media, tasks, voices
+from ttsorch.contract.cors import ANY_ORIGIN, Cors
+from ttsorch.contract.exchange import ClientGone, HttpRequest, HttpResponse
+from ttsorch.contract.failures import Unauthenticated, UnexpectedFailure, failure_response
+from ttsorch.contract.query import parse_query
+from ttsorch.contract.routing import NOBODY, Call, Resource, Route, Router
+from ttsorch.contract.signing import LinkSigner
+from ttsorch.errors import TtsorchError
+from ttsorch.orchestrator import Orchestrator
+
+logger = logging.getLogger("ttsorch.contract")
+
+#: The contract's rows, in its own order.
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/api/health", about.health, public=True),
+    Route("GET", "/api/languages", about.languages, public=True),
+    Route("POST", "/api/generate", generate.generate),
+    Route("GET", "/api/tasks", tasks.listing),
+    Route("GET", "/api/tasks/{id}", tasks.show),
+    Route("POST", "/api/tasks/{id}/cancel", tasks.cancel),
+    Route("DELETE", "/api/tasks/{id}", tasks.delete),
+    Route("GET", "/api/generations", generations.listing),
+    Route("GET", "/api/generations/{id}/audio", generations.audio),
+    Route("HEAD", "/api/generations/{id}/audio", generations.audio),
+    Route("DELETE", "/api/generations/{id}", generations.delete),
+    Route("POST", "/api/generations/{id}/regenerate", generations.regenerate),
+    Route("GET", "/api/voices", voices.listing),
+    Route("GET", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
+    Route("HEAD", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
+)
+
+_ROUTER = Router(ROUTES)
+_MAX_REQUEST_ID = 128
+
+
+class ContractHandler:
+    """Answers the v1 contract over an orchestrator, for any adapter.
+
+    Args:
+        orchestrator: the one to use, or a function that chooses one for each request (a host that looks
+            its provider mode up every time); the function may raise
+            :class:`~ttsorch.errors.ConfigurationError`, whose message becomes a 500's ``detail``.
+        signing_key: at least 16 secret bytes, the same on every machine that serves this contract.
+        cors: which pages may call the API; signed media may be read by any.
+
+    Raises:
+        ConfigurationError: the signing key is too short.
+    """
+
+    def __init__(
+        self,
+        orchestrator: Orchestrator | Callable[[], Orchestrator],
+        *,
+        signing_key: bytes,
+        cors: Cors | None = None,
+    ) -> None:
+        self._choose = orchestrator if callable(orchestrator) else lambda: orchestrator
+        self._signer = LinkSigner(signing_key)
+        self._cors = cors or Cors()
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        """The answer, whatever happens.
+
+        Raises:
+            ClientGone: the client left before it had said what it wants.
+        """
+        request_id = _request_id(request.headers.get("x-request-id", ""))
+        origin = request.headers.get("origin")
+        cors = self._cors
+        try:
+            resource, params = _ROUTER.find(request.path)
+            cors = resource.cors or cors
+            if request.method == "OPTIONS":
+                response = _options(resource, cors, origin)
+            else:
+                route = resource.route(request.method)
+                response = await route.endpoint(await self._call(request, route, params))
+        except ClientGone:
+            raise
+        except TtsorchError as error:
+            response = _failed(request, error, request_id)
+        except Exception:
+            logger.exception("request %s: %s %r", request_id, request.method, request.path[:200])
+            response = failure_response(UnexpectedFailure(), request_id)
+        return response.with_headers({"x-request-id": request_id, **cors.headers(origin)})
+
+    async def _call(self, request: HttpRequest, route: Route, params: Mapping[str, str]) -> Call:
+        """The order of contract C4: who is asking, then which provider, then everything else."""
+        owner = NOBODY if route.public else await _owner(request)
+        return Call(
+            orchestrator=self._choose(),
+            signer=self._signer,
+            request=request,
+            owner=owner,
+            params=params,
+            query=parse_query(request.query),
+        )
+
+
+async def _owner(request: HttpRequest) -> str:
+    """Who is asking. A host may know by other means than the header, so it is always asked."""
+    owner = await request.authenticate()
+    if owner:
+        return owner
+    if not request.headers.get("authorization", "").strip():
+        raise Unauthenticated("Missing authorization header", code="authorization_missing")
+    raise Unauthenticated("Invalid or expired token", code="token_invalid")
+
+
+def _options(resource: Resource, cors: Cors, origin: str | None) -> HttpResponse:
+    allow = {"allow": ", ".join(resource.methods)}
+    return HttpResponse(204, {**allow, **cors.preflight_headers(origin, resource.methods)})
+
+
+def _failed(request: HttpRequest, error: TtsorchError, request_id: str) -> HttpResponse:
+    if error.http_status >= 500:
+        logger.warning(
+            "request %s: %s %r: %s (%s)",
+            request_id,
+            request.method,
+            request.path[:200],
+            error.code,
+            error.detail,
+        )
+    return failure_response(error, request_id)
+
+
+def _request_id(sent: str) -> str:
+    """The client's own (contract C5), unless it could be anything else in a log or a header."""
+    if sent and sent.isascii() and sent.isprintable():
+        return sent[:_MAX_REQUEST_ID]
+    return uuid.uuid4().hex

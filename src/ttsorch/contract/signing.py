@@ -1,0 +1,65 @@
+"""Signed links to stored audio (contract, section 5): they expire, and each opens one blob only."""
+
+import base64
+import hashlib
+import hmac
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import quote
+
+from ttsorch.contract.query import Query
+from ttsorch.errors import ConfigurationError, ValidationError
+
+#: In seconds (contract R8).
+LINK_LIFETIME = 3600.0
+
+#: Half of what HMAC-SHA256 can use; anything shorter may be guessed.
+_MIN_SECRET_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSigner:
+    """Makes and checks links. Who holds ``secret`` can open every blob."""
+
+    secret: bytes
+
+    def __post_init__(self) -> None:
+        if len(self.secret) < _MIN_SECRET_BYTES:
+            raise ConfigurationError(
+                f"The signing key must have at least {_MIN_SECRET_BYTES} bytes.",
+                code="signing_key_too_short",
+            )
+
+    def __repr__(self) -> str:
+        return "LinkSigner(secret=…)"
+
+    def path(self, key: str, *, now: datetime, name: str | None = None) -> str:
+        """The path and query under which the blob can be read for the next hour; with ``name``, as a
+        download of that name."""
+        expires = str(math.ceil(now.timestamp() + LINK_LIFETIME))
+        signature = self._signature(key, expires, name)
+        named = "" if name is None else f"&name={quote(name, safe='')}"
+        return f"/api/media/{key}?expires={expires}{named}&signature={signature}"
+
+    def check(self, key: str, query: Query, *, now: datetime) -> None:
+        """Whether ``query`` is what :meth:`path` gave for ``key``, and not too long ago.
+
+        Raises:
+            ValidationError: 403; it isn't, or it was.
+        """
+        expires = query.get("expires", "")
+        expected = self._signature(key, expires, query.get("name"))
+        # Compared as bytes: a str with non-ASCII characters would make compare_digest raise.
+        if not hmac.compare_digest(expected.encode(), query.get("signature", "").encode()):
+            raise ValidationError("This link is not valid.", code="link_invalid", http_status=403)
+        if int(expires) <= now.timestamp():
+            raise ValidationError("This link has expired.", code="link_expired", http_status=403)
+
+    def _signature(self, key: str, expires: str, name: str | None) -> str:
+        # A key and a number hold no line break, so no two links have the same message; and no other
+        # message that is signed with this secret begins like it.
+        purpose = "inline" if name is None else f"download\n{name}"
+        message = f"ttsorch media link\n{key}\n{expires}\n{purpose}".encode()
+        digest = hmac.digest(self.secret, message, hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

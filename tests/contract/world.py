@@ -1,0 +1,194 @@
+"""A small world that speaks the contract: real memory stores, a scripted provider, the handler on top."""
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from ttsorch.contract import ContractHandler, Cors, HttpRequest
+from ttsorch.models import Job, Voice, VoiceSource
+from ttsorch.orchestrator import Orchestrator
+from ttsorch.storage.memory import MemoryBlobStore
+from ttsorch.store.memory import MemoryTaskStore
+from ttsorch.testing.clock import ManualClock
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
+from ttsorch.testing.speech import a_voice
+
+VOICE = a_voice().id
+SIGNING_KEY = b"0123456789abcdef0123456789abcdef"
+MISSING_ID = "00000000-0000-4000-8000-000000000000"
+
+Fake = FakeJobProvider | FakeDirectProvider
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response with its body read to the end."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        assert self.headers["content-type"] == "application/json"
+        parsed = json.loads(self.content)
+        assert isinstance(parsed, dict)
+        return parsed
+
+    def only(self, key: str) -> dict[str, object]:
+        """The one element of the list at ``key``."""
+        elements = self.json[key]
+        assert isinstance(elements, list)
+        (element,) = elements
+        assert isinstance(element, dict)
+        return element
+
+    @property
+    def detail(self) -> object:
+        """The one sentence of an error, after a look at the rest of its shape (C2)."""
+        body = self.json
+        assert body.keys() == {"detail", "code", "category", "request_id"}
+        assert body["request_id"] == self.headers["x-request-id"]
+        assert isinstance(body["detail"], str)
+        return body["detail"]
+
+
+@dataclass
+class World:
+    """Everything a test may look at. Owners are told apart by the bearer token, which is their name."""
+
+    orchestrator: Orchestrator
+    handler: ContractHandler
+    store: MemoryTaskStore
+    blobs: MemoryBlobStore
+    clock: ManualClock
+    provider: Fake
+    asked: list[str] = field(default_factory=list)
+
+    async def ask(
+        self,
+        method: str,
+        target: str,
+        *,
+        owner: str | None = "ann",
+        send: object = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        root: str = "",
+    ) -> Answer:
+        """One exchange. ``send`` is sent as JSON, ``body`` as it is."""
+        parts = urlsplit(target)
+        content = body if body is not None else b"" if send is None else json.dumps(send).encode()
+        sent = dict(headers or {})
+        if owner is not None:
+            sent.setdefault("authorization", f"Bearer {owner}")
+
+        async def authenticate() -> str | None:
+            self.asked.append(target)
+            return owner
+
+        response = await self.handler.handle(
+            HttpRequest(
+                method=method,
+                path=parts.path,
+                query=parts.query,
+                headers=sent,
+                body=in_chunks(content),
+                authenticate=authenticate,
+                root=root,
+            )
+        )
+        if isinstance(response.body, bytes):
+            received = response.body
+        else:
+            received = b"".join([chunk async for chunk in response.body])
+        return Answer(response.status, response.headers, received)
+
+    async def generate(
+        self, text: str = "Hello, world.", *, owner: str = "ann", **headers: str
+    ) -> tuple[str, str]:
+        """Start a job; the ids of its task and its generation."""
+        answer = await self.ask(
+            "POST",
+            "/api/generate",
+            owner=owner,
+            send={"voice_id": VOICE, "text": text},
+            headers={name.replace("_", "-"): value for name, value in headers.items()},
+        )
+        assert answer.status == 200, answer.content
+        return str(answer.json["task_id"]), str(answer.json["generation_id"])
+
+    async def poll(self, task_id: str, *, owner: str = "ann") -> dict[str, object]:
+        """The task as one poll shows it."""
+        answer = await self.ask("GET", f"/api/tasks/{task_id}", owner=owner)
+        assert answer.status == 200, answer.content
+        return answer.json
+
+    async def finish(self, text: str = "Hello, world.", *, owner: str = "ann") -> tuple[str, str]:
+        """Start a job and poll it to its end."""
+        task_id, generation_id = await self.generate(text, owner=owner)
+        for _ in range(10):
+            if (await self.poll(task_id, owner=owner))["status"] == "completed":
+                return task_id, generation_id
+        raise AssertionError("the job did not end")
+
+    async def audio_link(self, generation_id: str, query: str = "") -> str:
+        """The signed URL of a generation's audio."""
+        answer = await self.ask("GET", f"/api/generations/{generation_id}/audio{query}")
+        assert answer.status == 302, answer.content
+        return answer.headers["location"]
+
+    async def jobs(self, owner: str = "ann") -> list[Job]:
+        return list(await self.store.list_tasks(owner))
+
+    async def assert_nothing_written(self) -> None:
+        """No row of any owner, no blob, no call to the provider."""
+        for owner in ("ann", "bob"):
+            assert await self.jobs(owner) == []
+            assert (await self.store.list_generations(owner)).total == 0
+        assert [blob async for blob in self.blobs.list("")] == []
+        assert self.provider.ledger.submits == 0
+
+    async def add_voice(self, voice_id: str, name: str, *, owner: str = "ann") -> None:
+        voice = Voice(
+            id=voice_id,
+            name=name,
+            tts_provider=self.provider.name,
+            owner=owner,
+            source=VoiceSource.UPLOADED,
+            created_at=self.clock(),
+        )
+        assert await self.store.add_voice(voice)
+        self.clock.advance(1)
+
+
+async def in_chunks(content: bytes, size: int = 65536) -> AsyncGenerator[bytes, None]:
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+
+
+@asynccontextmanager
+async def a_world(
+    provider: Fake | None = None,
+    *,
+    max_active_jobs: int | None = None,
+    cors: Cors | None = None,
+    background: bool = False,
+    with_voices: bool = True,
+    blobs: MemoryBlobStore | None = None,
+) -> AsyncIterator[World]:
+    clock = ManualClock()
+    store, blobs = MemoryTaskStore(clock=clock), blobs or MemoryBlobStore(clock=clock)
+    provider = provider or FakeJobProvider()
+    async with Orchestrator(
+        provider=provider,
+        tasks=store,
+        voices=store if with_voices else None,
+        blobs=blobs,
+        background=background,
+        max_active_jobs=max_active_jobs,
+    ) as orchestrator:
+        handler = ContractHandler(orchestrator, signing_key=SIGNING_KEY, cors=cors)
+        yield World(orchestrator, handler, store, blobs, clock, provider)
