@@ -6,7 +6,6 @@ can't be cut off by cancellation, and is bounded all the same.
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -22,8 +21,6 @@ logger = logging.getLogger("ttsorch")
 
 _LOST_RACES = 20
 _WRITE_PAUSE = 0.2
-#: What a store may change on a row without a new version.
-_STORE_OWNED = {"poll_count", "lease_until", "next_action_at", "deleted_at"}
 
 
 class Journal:
@@ -112,15 +109,15 @@ class Journal:
         return Job(task, states.reflect(job.generation, task) if job.generation else None)
 
     async def _write(self, after: Job, expected_version: int) -> bool:
-        """A write whose answer got lost is repeated: if it had been done, the row says so."""
+        """A write whose answer got lost is repeated: if it had been done, it is refused now, and the row
+        that is read then says so."""
         failure = StorageUnavailable(detail="the commit took too long")
         with anyio.move_on_after(self._policy.commit, shield=True):
             while True:
                 try:
-                    written = await self._tasks.replace(
+                    return await self._tasks.replace(
                         after.task, after.generation, expected_version=expected_version
                     )
-                    return written or _same_write(after.task, (await self.reread(after)).task)
                 except StorageUnavailable as error:
                     failure = error
                 await anyio.sleep(_WRITE_PAUSE)
@@ -139,8 +136,3 @@ class Journal:
                 break
             ours_until = anyio.current_time() + lease * 2 / 3
         scope.cancel()
-
-
-def _same_write(written: Task, stored: Task) -> bool:
-    left, right = asdict(written), asdict(stored)
-    return all(left[name] == right[name] for name in left.keys() - _STORE_OWNED)

@@ -253,9 +253,10 @@ class Steps:
         """A direct provider's answer is the speech itself: store it under the lease we already hold."""
         async with source as stream:
             storing = await self._journal.commit(job, states.StoreStarted())
-            if storing.task.version != job.task.version + 1 or storing.task.status.terminal:
-                return storing
-            return await self._store(storing, nullcontext(stream))
+            still_ours = storing.task.fence == job.task.fence
+            if storing.task.phase is Phase.STORING and still_ours:
+                return await self._store(storing, nullcontext(stream))
+            return storing
 
     async def _store_from(self, job: Job, source: AudioSource) -> Job:
         return await self._journal.under_lease(job, partial(self._store, job, source))

@@ -706,8 +706,10 @@ async def test_an_expired_result_of_a_direct_provider_is_gone() -> None:
     assert (job.task.status, job.task.error.code) == (Status.FAILED, "result_expired")
 
 
-async def test_a_task_cancelled_while_its_answer_was_on_the_way_stores_nothing() -> None:
-    """The bytes arrive, the row says cancelled, no blob appears (I8)."""
+async def test_a_task_cancelled_while_its_answer_was_on_the_way_stores_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bytes arrive, the row says cancelled, no upload is even begun (I8)."""
     provider = FakeDirectProvider()
     world = World(provider)
     opening, go_on = anyio.Event(), anyio.Event()
@@ -719,6 +721,7 @@ async def test_a_task_cancelled_while_its_answer_was_on_the_way_stores_nothing()
         return go_on
 
     provider.script.pause = pause
+    monkeypatch.setattr(world.blobs, "put", None)
     async with world.running() as slow, world.running() as quick:
         job = await world.submitted(slow)
         async with anyio.create_task_group() as group:
