@@ -2,6 +2,9 @@
 
 import pytest
 
+# The shipped suites are not test files, so pytest has to be told to explain their assertions too.
+pytest.register_assert_rewrite("ttsorch.testing")
+
 
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:

@@ -5,7 +5,7 @@ somebody really paid. Both fakes pass :class:`ttsorch.testing.provider.ProviderS
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -89,7 +89,7 @@ class Script:
             raise error
 
 
-async def _in_chunks(audio: bytes, size: int) -> AsyncIterator[bytes]:
+async def _in_chunks(audio: bytes, size: int) -> AsyncGenerator[bytes, None]:
     for start in range(0, len(audio), size):
         await anyio.lowlevel.checkpoint()
         yield audio[start : start + size]

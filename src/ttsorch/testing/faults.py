@@ -15,7 +15,7 @@ Running the same scenario with n = 1, 2, 3, … until a run gets through untouch
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -125,7 +125,7 @@ class _Faulty(Generic[Port]):
 
         return read
 
-    async def _chunks(self, name: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _chunks(self, name: str, chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         while True:
             try:
                 yield await self._plan.call(f"{name} chunk", chunks.__anext__, _error_of(name))

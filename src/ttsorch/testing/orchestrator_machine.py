@@ -12,6 +12,7 @@ with :attr:`OrchestratorMachine.make_tasks` and :attr:`~OrchestratorMachine.make
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import anyio
@@ -68,19 +69,21 @@ class OrchestratorMachine(RuleBasedStateMachine):
 
     tasks_known = Bundle("tasks_known")
 
-    make_tasks: Callable[[Clock], TaskStore] = staticmethod(
-        lambda clock: MemoryTaskStore(clock=clock)
-    )
-    make_blobs: Callable[[Clock], BlobStore] = staticmethod(
-        lambda clock: MemoryBlobStore(clock=clock)
-    )
+    def make_tasks(self, clock: Clock) -> TaskStore:
+        """The store under test, on this clock; closed at the end."""
+        return MemoryTaskStore(clock=clock)
+
+    def make_blobs(self, clock: Clock) -> BlobStore:
+        """The blob store under test; closed at the end."""
+        return MemoryBlobStore(clock=clock)
 
     @initialize(
         direct=st.booleans(), fetchable=st.booleans(), on_unknown=st.sampled_from(OnUnknown)
     )
     def open_the_world(self, direct: bool, fetchable: bool, on_unknown: OnUnknown) -> None:
         """One vendor per run: a job provider, or a direct one with a URL or with bytes."""
-        self.clock = ManualClock()
+        # A file system stamps its files with real time, so time starts there.
+        self.clock = ManualClock(datetime.now(UTC))
         self.tasks = self.make_tasks(self.clock)
         self.blobs = self.make_blobs(self.clock)
         self.on_unknown = on_unknown
@@ -275,6 +278,7 @@ class OrchestratorMachine(RuleBasedStateMachine):
             if job.generation and job.generation.audio
         }
         anyio.run(self.tasks.aclose)
+        anyio.run(self.blobs.aclose)
 
     async def _settle(self, tts: Orchestrator) -> None:
         for seconds in (20, 20, 60, 130, 130, 1000, 7000, 60, 60, 60):

@@ -1,0 +1,214 @@
+"""What each method of the SQLite store does to the database, inside a transaction that is already open."""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from ttsorch.errors import ActiveJobLimit
+from ttsorch.models import Generation, Job, Status, Task, TaskKind, Voice, VoiceSource
+from ttsorch.store._rows import (
+    Column,
+    Row,
+    generation_from_row,
+    generation_to_row,
+    task_from_row,
+    task_to_row,
+    to_microseconds,
+    voice_to_row,
+)
+from ttsorch.store._sql import queries
+
+_SQL = queries("sqlite.sql")
+
+
+# --- jobs ---------------------------------------------------------------------------------------------
+
+
+def create(
+    db: sqlite3.Connection,
+    task: Task,
+    generation: Generation | None,
+    *,
+    max_active: int | None,
+    lease_until: datetime | None,
+) -> Job:
+    row = task_to_row(task)
+    if earlier := _rows(db, "earlier_task", row):
+        return _jobs(db, earlier)[0]
+    if max_active is not None and _total(db, "count_active", row) >= max_active:
+        raise ActiveJobLimit
+    if lease_until is not None:
+        until = to_microseconds(lease_until)
+        row |= {"fence": task.fence + 1, "lease_until": until, "next_action_at": until}
+    db.execute(_SQL["insert_task"], row)
+    if generation is not None:
+        db.execute(_SQL["insert_generation"], generation_to_row(generation))
+    return Job(task_from_row(row), generation)
+
+
+def get(
+    db: sqlite3.Connection, owner: str, task_id: str, *, include_deleted: bool = False
+) -> Job | None:
+    wanted: dict[str, Column] = {"id": task_id, "owner": owner, "include_deleted": include_deleted}
+    return _job_or_none(db, _rows(db, "task", wanted))
+
+
+def record_poll(db: sqlite3.Connection, owner: str, task_id: str) -> Job | None:
+    counted = _rows(db, "count_poll", {"id": task_id, "owner": owner})
+    return _job_or_none(db, counted) if counted else get(db, owner, task_id)
+
+
+def write(
+    db: sqlite3.Connection,
+    task: Task,
+    generation: Generation | None,
+    *,
+    expected_version: int,
+    now: datetime,
+    lease_until: datetime | None = None,
+) -> Task | None:
+    """Compare-and-set of both rows; with ``lease_until`` only if no lease is live at ``now``."""
+    row = task_to_row(task) | {
+        "expected_version": expected_version,
+        "now": to_microseconds(now),
+        "grants": 0,
+    }
+    if lease_until is not None:
+        until = to_microseconds(lease_until)
+        row |= {"grants": 1, "lease_until": until, "next_action_at": until}
+    written = _rows(db, "write_task", row)
+    if not written:
+        return None
+    if generation is not None:
+        db.execute(_SQL["write_generation"], generation_to_row(generation))
+    return task_from_row(written[0])
+
+
+def renew(db: sqlite3.Connection, task_id: str, *, fence: int, until: datetime) -> bool:
+    return _changed(db, "renew", {"id": task_id, "fence": fence, "until": to_microseconds(until)})
+
+
+def claim_due(
+    db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
+) -> Sequence[Job]:
+    until = to_microseconds(now + hold)
+    rows = _rows(db, "due_tasks", {"now": to_microseconds(now), "limit": limit})
+    if not rows:
+        return []
+    db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
+    return _jobs(db, [{**row, "next_action_at": until} for row in rows])
+
+
+def list_tasks(
+    db: sqlite3.Connection,
+    owner: str,
+    *,
+    active: bool | None,
+    kind: TaskKind | None,
+    before: tuple[datetime, str] | None,
+    limit: int,
+) -> Sequence[Job]:
+    wanted: dict[str, Column] = {"owner": owner, "active": active, "kind": kind, "limit": limit}
+    if before is None:
+        return _jobs(db, _rows(db, "list_tasks", wanted))
+    created_at, task_id = before
+    wanted |= {"before_created_at": to_microseconds(created_at), "before_id": task_id}
+    return _jobs(db, _rows(db, "list_tasks_before", wanted))
+
+
+def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequence[Job]:
+    return _jobs(db, _rows(db, "list_unknown", {"now": to_microseconds(now), "limit": limit}))
+
+
+def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime) -> bool:
+    return _changed(db, "hide_task", {"id": task_id, "owner": owner, "now": to_microseconds(now)})
+
+
+# --- generations --------------------------------------------------------------------------------------
+
+
+def get_generation(db: sqlite3.Connection, owner: str, generation_id: str) -> Generation | None:
+    rows = _rows(db, "generation", {"id": generation_id, "owner": owner})
+    return generation_from_row(rows[0]) if rows else None
+
+
+def delete_generation(db: sqlite3.Connection, owner: str, generation_id: str) -> bool:
+    return _changed(db, "delete_generation", {"id": generation_id, "owner": owner})
+
+
+def unreferenced(db: sqlite3.Connection, keys: Sequence[str]) -> Sequence[str]:
+    found = _rows(db, "referenced_keys", {"keys": json.dumps(list(keys))})
+    referenced = {row["key"] for row in found}
+    return [key for key in keys if key not in referenced]
+
+
+# --- voices -------------------------------------------------------------------------------------------
+
+
+def add_voice(db: sqlite3.Connection, voice: Voice) -> bool:
+    return _changed(db, "insert_voice", voice_to_row(voice))
+
+
+def get_voice(db: sqlite3.Connection, owner: str, voice_id: str) -> Row | None:
+    rows = _rows(db, "voice", {"id": voice_id, "owner": owner})
+    return rows[0] if rows else None
+
+
+def delete_voice(db: sqlite3.Connection, owner: str, voice_id: str, *, now: datetime) -> bool:
+    return _changed(
+        db, "delete_voice", {"id": voice_id, "owner": owner, "now": to_microseconds(now)}
+    )
+
+
+# --- pages --------------------------------------------------------------------------------------------
+
+
+def page_of(
+    db: sqlite3.Connection,
+    listing: str,
+    owner: str,
+    *,
+    page: int,
+    per_page: int,
+    search: str,
+    **filters: Status | VoiceSource | None,
+) -> tuple[Sequence[Row], int]:
+    """The rows of one page of ``listing`` (``generations`` or ``voices``), and how many there are in all."""
+    wanted: dict[str, Column] = {"owner": owner, "search": search.casefold(), **filters}
+    total = _total(db, f"count_{listing}", wanted)
+    offset = (page - 1) * per_page
+    if offset >= total:
+        return [], total  # also keeps page numbers beyond 64 bits away from SQLite
+    wanted |= {"limit": per_page, "offset": offset}
+    return _rows(db, f"list_{listing}", wanted), total
+
+
+# --- one statement ------------------------------------------------------------------------------------
+
+
+def _rows(db: sqlite3.Connection, name: str, values: Mapping[str, Column]) -> list[dict[str, Any]]:
+    # All of them, always: an unfinished RETURNING would block the commit.
+    return db.execute(_SQL[name], values).fetchall()
+
+
+def _changed(db: sqlite3.Connection, name: str, values: Mapping[str, Column]) -> bool:
+    return db.execute(_SQL[name], values).rowcount > 0
+
+
+def _total(db: sqlite3.Connection, name: str, values: Mapping[str, Column]) -> int:
+    total: int = _rows(db, name, values)[0]["total"]
+    return total
+
+
+def _job_or_none(db: sqlite3.Connection, rows: Sequence[Row]) -> Job | None:
+    return _jobs(db, rows)[0] if rows else None
+
+
+def _jobs(db: sqlite3.Connection, rows: Sequence[Row]) -> list[Job]:
+    """The tasks of ``rows`` with their generations, which one further statement fetches."""
+    ids = [row["generation_id"] for row in rows if row["generation_id"] is not None]
+    found = _rows(db, "generations", {"ids": json.dumps(ids)}) if ids else []
+    generations = {row["id"]: generation_from_row(row) for row in found}
+    return [Job(task_from_row(row), generations.get(row["generation_id"])) for row in rows]

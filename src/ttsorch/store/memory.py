@@ -1,0 +1,347 @@
+"""Tasks, generations and voices in this process's memory: for tests and demonstrations.
+
+An operation is atomic because nothing in it awaits. Each begins with a checkpoint, so that operations
+interleave as they do with a real database.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import anyio.lowlevel
+
+from ttsorch.errors import ActiveJobLimit, StorageUnavailable
+from ttsorch.models import (
+    Clock,
+    Generation,
+    Item,
+    Job,
+    Page,
+    Status,
+    Task,
+    TaskKind,
+    Voice,
+    VoiceSource,
+)
+from ttsorch.states import lease_is_live
+from ttsorch.store._clock import utc_now
+from ttsorch.store._rows import task_from_row, task_to_row
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class MemoryTaskStore:
+    """A :class:`~ttsorch.protocols.TaskStore` and :class:`~ttsorch.protocols.VoiceStore`.
+
+    ``clock`` is the database's clock.
+    """
+
+    def __init__(self, *, clock: Clock = utc_now) -> None:
+        self._clock = clock
+        self._tasks: dict[str, Task] = {}
+        self._generations: dict[str, Generation] = {}
+        self._voices: dict[str, Voice] = {}
+        self._closed = False
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    async def aclose(self) -> None:
+        self._closed = True
+
+    # --- jobs -----------------------------------------------------------------------------------------
+
+    async def create(
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        lease_seconds: float | None = None,
+        max_active: int | None = None,
+    ) -> Job:
+        await self._turn()
+        earlier = self._earlier(task)
+        if earlier is not None:
+            return self._job(earlier)
+        if max_active is not None and self._count_active(task.owner) >= max_active:
+            raise ActiveJobLimit
+        if task.id in self._tasks or (generation and generation.id in self._generations):
+            raise StorageUnavailable(detail="the id is taken")
+        if lease_seconds is not None:
+            task = self._leased(task, task.fence, lease_seconds)
+        return self._store(task, generation)
+
+    async def get(self, owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
+        await self._turn()
+        task = self._own(owner, task_id) if include_deleted else self._visible(owner, task_id)
+        return None if task is None else self._job(task)
+
+    async def record_poll(self, owner: str, task_id: str) -> Job | None:
+        await self._turn()
+        task = self._visible(owner, task_id)
+        if task is None:
+            return None
+        if not task.status.terminal:
+            task = self._tasks[task_id] = replace(task, poll_count=task.poll_count + 1)
+        return self._job(task)
+
+    async def replace(
+        self, task: Task, generation: Generation | None, *, expected_version: int
+    ) -> bool:
+        await self._turn()
+        stored = self._at_version(task, expected_version)
+        if stored is None:
+            return False
+        self._update(stored, task, generation)
+        return True
+
+    async def claim(
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        lease_seconds: float,
+    ) -> Task | None:
+        await self._turn()
+        stored = self._at_version(task, expected_version)
+        if stored is None or lease_is_live(stored, self.now()):
+            return None
+        leased = self._leased(task, stored.fence, lease_seconds)
+        return self._update(replace(stored, fence=leased.fence), leased, generation)
+
+    async def renew(self, task_id: str, *, fence: int, lease_seconds: float) -> bool:
+        await self._turn()
+        task = self._tasks.get(task_id)
+        if task is None or task.fence != fence or task.lease_until is None:
+            return False
+        until = self._in(lease_seconds)
+        self._tasks[task_id] = replace(task, lease_until=until, next_action_at=until)
+        return True
+
+    async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
+        await self._turn()
+        now = self.now()
+        due = [
+            (task.next_action_at, task.id)
+            for task in self._tasks.values()
+            if task.next_action_at is not None and task.next_action_at <= now
+        ]
+        until = now + timedelta(seconds=hold_seconds)
+        jobs = []
+        for _, task_id in sorted(due)[:limit]:
+            held = self._tasks[task_id] = replace(self._tasks[task_id], next_action_at=until)
+            jobs.append(self._job(held))
+        return jobs
+
+    async def list_tasks(
+        self,
+        owner: str,
+        *,
+        active: bool | None = None,
+        kind: TaskKind | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 20,
+    ) -> Sequence[Job]:
+        await self._turn()
+        tasks = [
+            task
+            for task in self._tasks.values()
+            if task.owner == owner
+            and task.deleted_at is None
+            and (active is None or active is not task.status.terminal)
+            and (kind is None or kind is task.kind)
+            and (before is None or (task.created_at, task.id) < before)
+        ]
+        tasks.sort(key=lambda task: (task.created_at, task.id), reverse=True)
+        return [self._job(task) for task in tasks[:limit]]
+
+    async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
+        await self._turn()
+        now = self.now()
+        tasks = [
+            task
+            for task in self._tasks.values()
+            if task.outcome_open and not lease_is_live(task, now)
+        ]
+        tasks.sort(key=lambda task: (task.created_at, task.id))
+        return [self._job(task) for task in tasks[:limit]]
+
+    async def delete_task(self, owner: str, task_id: str) -> bool:
+        await self._turn()
+        task = self._visible(owner, task_id)
+        if task is None:
+            return False
+        self._tasks[task_id] = replace(task, deleted_at=self.now())
+        return True
+
+    # --- generations ----------------------------------------------------------------------------------
+
+    async def get_generation(self, owner: str, generation_id: str) -> Generation | None:
+        await self._turn()
+        return self._own_generation(owner, generation_id)
+
+    async def list_generations(
+        self,
+        owner: str,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        search: str = "",
+        status: Status | None = None,
+    ) -> Page[Generation]:
+        await self._turn()
+        found = [
+            generation
+            for generation in self._generations.values()
+            if generation.owner == owner
+            and (status is None or status is generation.status)
+            and search.casefold() in generation.text.casefold()
+        ]
+        found.sort(key=lambda generation: (generation.created_at, generation.id), reverse=True)
+        return _page(found, page, per_page)
+
+    async def delete_generation(self, owner: str, generation_id: str) -> bool:
+        await self._turn()
+        if self._own_generation(owner, generation_id) is None:
+            return False
+        del self._generations[generation_id]
+        return True
+
+    async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
+        await self._turn()
+        holders: Iterable[Generation | Task] = (
+            *self._generations.values(),
+            *(task for task in self._tasks.values() if task.generation_id is None),
+        )
+        referenced = {holder.audio.key for holder in holders if holder.audio}
+        referenced |= {
+            voice.reference_audio_key
+            for voice in self._voices.values()
+            if voice.reference_audio_key is not None
+        }
+        return [key for key in keys if key not in referenced]
+
+    # --- voices ---------------------------------------------------------------------------------------
+
+    async def add_voice(self, voice: Voice) -> bool:
+        await self._turn()
+        if voice.id in self._voices:
+            return False
+        self._voices[voice.id] = voice
+        return True
+
+    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
+        await self._turn()
+        voice = self._own_voice(owner, voice_id)
+        return voice if voice and voice.deleted_at is None else None
+
+    async def list_voices(
+        self,
+        owner: str,
+        *,
+        page: int = 1,
+        per_page: int = 20,
+        search: str = "",
+        source: VoiceSource | None = None,
+    ) -> Page[Voice]:
+        await self._turn()
+        found = [
+            voice
+            for voice in self._voices.values()
+            if voice.owner == owner
+            and voice.deleted_at is None
+            and (source is None or source is voice.source)
+            and search.casefold() in voice.name.casefold()
+        ]
+        found.sort(key=_voice_order, reverse=True)
+        return _page(found, page, per_page)
+
+    async def delete_voice(self, owner: str, voice_id: str) -> bool:
+        await self._turn()
+        voice = self._own_voice(owner, voice_id)
+        if voice is None:
+            return False
+        self._voices[voice_id] = replace(voice, deleted_at=voice.deleted_at or self.now())
+        return True
+
+    # --- rows -----------------------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self._closed:
+            raise StorageUnavailable("The task store is closed.", code="store_closed")
+
+    def _in(self, seconds: float) -> datetime:
+        return self.now() + timedelta(seconds=seconds)
+
+    def _job(self, task: Task) -> Job:
+        return Job(task, self._generations.get(task.generation_id or ""))
+
+    def _own(self, owner: str, task_id: str) -> Task | None:
+        task = self._tasks.get(task_id)
+        return task if task and task.owner == owner else None
+
+    def _visible(self, owner: str, task_id: str) -> Task | None:
+        task = self._own(owner, task_id)
+        return task if task and task.deleted_at is None else None
+
+    def _own_generation(self, owner: str, generation_id: str) -> Generation | None:
+        generation = self._generations.get(generation_id)
+        return generation if generation and generation.owner == owner else None
+
+    def _own_voice(self, owner: str, voice_id: str) -> Voice | None:
+        voice = self._voices.get(voice_id)
+        return voice if voice and voice.owner == owner else None
+
+    def _at_version(self, task: Task, version: int) -> Task | None:
+        stored = self._tasks.get(task.id)
+        return (
+            stored if stored and (stored.owner, stored.version) == (task.owner, version) else None
+        )
+
+    def _earlier(self, task: Task) -> Task | None:
+        stored = self._tasks.get(task.id)
+        if stored and stored.owner == task.owner:
+            return stored
+        if task.idempotency_key is None:
+            return None
+        wanted = (task.owner, task.idempotency_key)
+        same = (t for t in self._tasks.values() if (t.owner, t.idempotency_key) == wanted)
+        return next(same, None)
+
+    def _count_active(self, owner: str) -> int:
+        tasks = self._tasks.values()
+        return sum(task.owner == owner and not task.status.terminal for task in tasks)
+
+    def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
+        until = self._in(lease_seconds)
+        return replace(task, fence=last_fence + 1, lease_until=until, next_action_at=until)
+
+    def _update(self, stored: Task, task: Task, generation: Generation | None) -> Task:
+        """Write over what ``stored`` holds, but for the fields that are the store's own."""
+        kept = replace(
+            task,
+            poll_count=stored.poll_count,
+            fence=stored.fence,
+            deleted_at=stored.deleted_at,
+        )
+        if generation is not None and not self._own_generation(stored.owner, generation.id):
+            generation = None
+        return self._store(kept, generation).task
+
+    def _store(self, task: Task, generation: Generation | None) -> Job:
+        # Through a row and back, so that a caller's later change to a mapping of its own stays its own.
+        task = self._tasks[task.id] = task_from_row(task_to_row(task))
+        if generation is not None:
+            self._generations[generation.id] = generation
+        return Job(task, generation)
+
+
+def _voice_order(voice: Voice) -> tuple[bool, datetime, str]:
+    return voice.created_at is not None, voice.created_at or _NEVER, voice.id
+
+
+def _page(found: Sequence[Item], page: int, per_page: int) -> Page[Item]:
+    start = (page - 1) * per_page
+    return Page(tuple(found[start : start + per_page]), page, per_page, len(found))

@@ -1,0 +1,211 @@
+-- Every statement of the SQLite store. Lists travel as one JSON parameter, read by json_each.
+
+-- name: begin_read
+BEGIN;
+
+-- name: begin_write
+-- IMMEDIATE: a transaction that reads first and upgrades to writing later fails under contention.
+BEGIN IMMEDIATE;
+
+-- name: commit
+COMMIT;
+
+-- name: savepoint
+SAVEPOINT call;
+
+-- name: undo_to_savepoint
+ROLLBACK TO call;
+
+-- name: release_savepoint
+RELEASE call;
+
+-- name: journal_mode
+PRAGMA journal_mode;
+
+-- name: use_wal
+PRAGMA journal_mode = WAL;
+
+-- name: synchronous_full
+PRAGMA synchronous = FULL;
+
+-- name: enforce_foreign_keys
+PRAGMA foreign_keys = ON;
+
+-- name: refuse_writes
+PRAGMA query_only = ON;
+
+-- name: schema_version
+PRAGMA user_version;
+
+-- name: earlier_task
+SELECT * FROM tasks
+WHERE owner = :owner AND (id = :id OR idempotency_key = :idempotency_key)
+ORDER BY id = :id DESC
+LIMIT 1;
+
+-- name: count_active
+SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1;
+
+-- name: insert_task
+INSERT INTO tasks (
+    id, owner, provider, kind, generation_id, voice, options, characters, idempotency_key, payload_hash,
+    phase, active, version, fence, lease_until, next_action_at, attempts, resubmits, outcome_open,
+    finalize_attempts, poll_count, ticket, envelope, result_expires_at, word, elapsed, progress, error,
+    audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
+    completed_at, deleted_at
+) VALUES (
+    :id, :owner, :provider, :kind, :generation_id, :voice, :options, :characters, :idempotency_key,
+    :payload_hash, :phase, :active, :version, :fence, :lease_until, :next_action_at, :attempts,
+    :resubmits, :outcome_open, :finalize_attempts, :poll_count, :ticket, :envelope, :result_expires_at,
+    :word, :elapsed, :progress, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
+    :created_at, :updated_at, :submitted_at, :completed_at, :deleted_at
+);
+
+-- name: insert_generation
+INSERT INTO generations (
+    id, owner, task_id, voice_id, voice_name, text, language, status, audio, error_message, created_at,
+    completed_at
+) VALUES (
+    :id, :owner, :task_id, :voice_id, :voice_name, :text, :language, :status, :audio, :error_message,
+    :created_at, :completed_at
+);
+
+-- name: task
+SELECT * FROM tasks
+WHERE id = :id AND owner = :owner AND (deleted_at IS NULL OR :include_deleted);
+
+-- name: count_poll
+UPDATE tasks SET poll_count = poll_count + 1
+WHERE id = :id AND owner = :owner AND deleted_at IS NULL AND active = 1
+RETURNING *;
+
+-- name: write_task
+-- Compare-and-set, with or without taking a lease (:grants is 1 or 0). poll_count and deleted_at are the
+-- store's own, and so is fence.
+UPDATE tasks SET
+    provider = :provider, kind = :kind, generation_id = :generation_id, voice = :voice,
+    options = :options, characters = :characters, idempotency_key = :idempotency_key,
+    payload_hash = :payload_hash, phase = :phase, active = :active, version = :version,
+    fence = fence + :grants, lease_until = :lease_until, next_action_at = :next_action_at,
+    attempts = :attempts, resubmits = :resubmits, outcome_open = :outcome_open,
+    finalize_attempts = :finalize_attempts, ticket = :ticket, envelope = :envelope,
+    result_expires_at = :result_expires_at, word = :word, elapsed = :elapsed, progress = :progress,
+    error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
+    accept_by = :accept_by, finish_by = :finish_by, created_at = :created_at, updated_at = :updated_at,
+    submitted_at = :submitted_at, completed_at = :completed_at
+WHERE id = :id AND owner = :owner AND version = :expected_version
+    AND (:grants = 0 OR lease_until IS NULL OR lease_until <= :now)
+RETURNING *;
+
+-- name: write_generation
+-- UPDATE, never an upsert: a generation that its user deleted must stay deleted.
+UPDATE generations SET
+    task_id = :task_id, voice_id = :voice_id, voice_name = :voice_name, text = :text,
+    language = :language, status = :status, audio = :audio, error_message = :error_message,
+    created_at = :created_at, completed_at = :completed_at
+WHERE id = :id AND owner = :owner;
+
+-- name: renew
+UPDATE tasks SET lease_until = :until, next_action_at = :until
+WHERE id = :id AND fence = :fence AND lease_until IS NOT NULL;
+
+-- name: due_tasks
+SELECT * FROM tasks
+WHERE next_action_at IS NOT NULL AND next_action_at <= :now
+ORDER BY next_action_at, id
+LIMIT :limit;
+
+-- name: hold_tasks
+UPDATE tasks SET next_action_at = :until WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: list_tasks
+SELECT * FROM tasks
+WHERE owner = :owner AND deleted_at IS NULL
+    AND (:active IS NULL OR active = :active)
+    AND (:kind IS NULL OR kind = :kind)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit;
+
+-- name: list_tasks_before
+SELECT * FROM tasks
+WHERE owner = :owner AND deleted_at IS NULL
+    AND (created_at, id) < (:before_created_at, :before_id)
+    AND (:active IS NULL OR active = :active)
+    AND (:kind IS NULL OR kind = :kind)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit;
+
+-- name: list_unknown
+SELECT * FROM tasks
+WHERE outcome_open = 1 AND (lease_until IS NULL OR lease_until <= :now)
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: hide_task
+UPDATE tasks SET deleted_at = :now WHERE id = :id AND owner = :owner AND deleted_at IS NULL;
+
+-- name: generations
+SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: generation
+SELECT * FROM generations WHERE id = :id AND owner = :owner;
+
+-- name: count_generations
+SELECT count(*) AS total FROM generations
+WHERE owner = :owner
+    AND (:status IS NULL OR status = :status)
+    AND (:search = '' OR instr(casefold(text), :search) > 0);
+
+-- name: list_generations
+SELECT * FROM generations
+WHERE owner = :owner
+    AND (:status IS NULL OR status = :status)
+    AND (:search = '' OR instr(casefold(text), :search) > 0)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit OFFSET :offset;
+
+-- name: delete_generation
+DELETE FROM generations WHERE id = :id AND owner = :owner;
+
+-- name: referenced_keys
+-- A task with a generation doesn't count: its audio is the generation's, and goes when that is deleted.
+SELECT audio_key AS key FROM generations
+WHERE audio_key IN (SELECT value FROM json_each(:keys))
+UNION
+SELECT audio_key FROM tasks
+WHERE audio_key IN (SELECT value FROM json_each(:keys)) AND generation_id IS NULL
+UNION
+SELECT reference_audio_key FROM voices
+WHERE reference_audio_key IN (SELECT value FROM json_each(:keys));
+
+-- name: insert_voice
+INSERT INTO voices (
+    id, owner, name, tts_provider, source, language, description, reference_transcript,
+    reference_audio_key, provider_voice_id, provider_target_model, provider_voice_kind, created_at,
+    deleted_at
+) VALUES (
+    :id, :owner, :name, :tts_provider, :source, :language, :description, :reference_transcript,
+    :reference_audio_key, :provider_voice_id, :provider_target_model, :provider_voice_kind, :created_at,
+    :deleted_at
+)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: voice
+SELECT * FROM voices WHERE id = :id AND owner = :owner AND deleted_at IS NULL;
+
+-- name: count_voices
+SELECT count(*) AS total FROM voices
+WHERE owner = :owner AND deleted_at IS NULL
+    AND (:source IS NULL OR source = :source)
+    AND (:search = '' OR instr(casefold(name), :search) > 0);
+
+-- name: list_voices
+SELECT * FROM voices
+WHERE owner = :owner AND deleted_at IS NULL
+    AND (:source IS NULL OR source = :source)
+    AND (:search = '' OR instr(casefold(name), :search) > 0)
+ORDER BY created_at DESC, id DESC
+LIMIT :limit OFFSET :offset;
+
+-- name: delete_voice
+UPDATE voices SET deleted_at = coalesce(deleted_at, :now) WHERE id = :id AND owner = :owner;

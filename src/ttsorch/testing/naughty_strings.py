@@ -1,0 +1,28 @@
+"""Strings that break careless code. NUL and lone surrogates are refused before they reach a backend."""
+
+NAUGHTY_STRINGS = (
+    "",
+    " ",
+    "\t\r\n",
+    "'; DROP TABLE tasks; --",
+    "\"quoted\" 'single' `back`",
+    "%_\\",
+    "NULL",
+    "0",
+    "1e309",
+    "{}",
+    '{"key": "v"}',
+    ":id $1 %s ? {0}",
+    "<script>alert(1)</script>",
+    "../../etc/passwd",
+    "\x01\x1b\x7f\x85",
+    "\ufeff\u200b\u202e\u2028",
+    "ﬁ İ ı ß ẞ ς",
+    "e\u0301 \u00e9",
+    "田中さんにあげて下さい",
+    "مرحبا بالعالم",
+    "👩‍👩‍👧‍👦 🏳️‍🌈 𝒯𝑒𝓍𝓉",
+    "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A̴̵̜̰͔ͫ͗͢",
+    "\U0010ffff",
+    "long " * 20_000,
+)

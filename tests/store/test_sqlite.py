@@ -1,0 +1,319 @@
+"""What only the SQLite store promises: its file, and how it opens, fails and closes."""
+
+import sqlite3
+import stat
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
+from ttsorch.store import _sqlite_file, sqlite
+from ttsorch.store.sqlite import SqliteTaskStore
+from ttsorch.testing.task_store_jobs import ANNA, new_job, race, running, stored
+
+pytestmark = pytest.mark.anyio
+
+
+def _in_file(path: Path, statement: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(statement).fetchall()
+
+
+def _modes(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+# --- opening ------------------------------------------------------------------------------------------
+
+
+async def test_reopening_finds_everything(tmp_path: Path) -> None:
+    """What was written before a store was closed is there when the file is opened again."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path)
+    job = await stored(store, new_job(store.now()), running)
+    await store.aclose()
+    store = await SqliteTaskStore.open(path)
+    assert await store.get(ANNA, job.task.id) == job
+    await store.aclose()
+
+
+async def test_only_the_owner_may_read_the_file(tmp_path: Path) -> None:
+    """The database and the files beside it hold people's texts: mode 0600."""
+    store = await SqliteTaskStore.open(tmp_path / "tasks.db")
+    await stored(store, new_job(store.now()))
+    modes = _modes(tmp_path)
+    await store.aclose()
+    assert modes == {"tasks.db": 0o600, "tasks.db-wal": 0o600, "tasks.db-shm": 0o600}
+
+
+async def test_writes_are_durable(sqlite_store: SqliteTaskStore) -> None:
+    """The file is in WAL mode and a commit waits for the disk."""
+    pragmas = ["journal_mode", "synchronous", "foreign_keys", "busy_timeout"]
+    rows = [
+        await sqlite_store._writer.run(
+            lambda db, name=pragma: list(db.execute(f"PRAGMA {name}").fetchone().values())  # type: ignore[misc]
+        )
+        for pragma in pragmas
+    ]
+    assert rows == [["wal"], [2], [1], [5000]]
+
+
+@pytest.mark.parametrize("path", ["", ":memory:"])
+async def test_a_store_needs_a_file(path: str) -> None:
+    """SQLite's nameless databases are private to one connection, and this store has two."""
+    with pytest.raises(ConfigurationError, match="needs a file's path"):
+        await SqliteTaskStore.open(path)
+
+
+async def test_an_old_sqlite_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SQLite that lacks what the statements need is named at start, not met as a syntax error."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    monkeypatch.setattr(sqlite3, "sqlite_version", "3.34.1")
+    with pytest.raises(ConfigurationError, match=r"3\.35 or newer is needed; .* 3\.34\.1"):
+        await SqliteTaskStore.open(tmp_path / "tasks.db")
+
+
+async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """A database that a newer ttsorch migrated is not touched; the error names both versions."""
+    path = tmp_path / "tasks.db"
+    _in_file(path, "PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(SchemaTooNew, match=r"version 99, .* up to 1\. Upgrade"):
+        await SqliteTaskStore.open(path)
+    assert path.read_bytes() == before
+
+
+async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Opening applies what is missing and keeps the rows."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path)
+    job = await stored(store, new_job(store.now()))
+    await store.aclose()
+    second = "CREATE TABLE extra (\n  id TEXT\n);\nPRAGMA user_version = 2;\n"
+    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
+    store = await SqliteTaskStore.open(path)
+    assert await store.get(ANNA, job.task.id) == job
+    await store.aclose()
+    assert _in_file(path, "PRAGMA user_version") == [(2,)]
+    assert _in_file(path, "SELECT * FROM extra") == []
+
+
+async def test_a_failing_migration_leaves_the_version_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each migration is one transaction: what failed half way is undone, what came before stays."""
+    path = tmp_path / "tasks.db"
+    second = "CREATE TABLE extra (id TEXT);\nPRAGMA user_version = 2;\nCREATE TABLE tasks (id);\n"
+    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
+    with pytest.raises(StorageUnavailable):
+        await SqliteTaskStore.open(path)
+    assert _in_file(path, "PRAGMA user_version") == [(1,)]
+    assert _in_file(path, "SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
+
+
+# --- what can't be opened, read or written ------------------------------------------------------------
+
+
+async def test_a_path_that_cannot_be_is_unavailable(tmp_path: Path) -> None:
+    """An error of the operating system comes as ours, with the cause beneath."""
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable) as failure:
+        await SqliteTaskStore.open(tmp_path / "file" / "tasks.db")
+    assert isinstance(failure.value.__cause__, OSError)
+
+
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    """An error of SQLite comes as ours, with the cause beneath, and the file stays as it is."""
+    path = tmp_path / "tasks.db"
+    path.write_text("Dear diary, today was a long day. " * 100)
+    with pytest.raises(StorageUnavailable) as failure:
+        await SqliteTaskStore.open(path)
+    assert failure.value.detail == "SQLITE_NOTADB"
+    assert isinstance(failure.value.__cause__, sqlite3.DatabaseError)
+    assert path.read_text().startswith("Dear diary")
+
+
+async def test_a_full_disk_is_unavailable_and_passes(sqlite_store: SqliteTaskStore) -> None:
+    """While nothing more fits, writes fail and reads go on; once there is room, all is well."""
+    job = await stored(sqlite_store, new_job(sqlite_store.now()))
+    big = new_job(sqlite_store.now(), text="long " * 100_000)
+    await sqlite_store._writer.run(lambda db: db.execute("PRAGMA max_page_count = 1").fetchall())
+    with pytest.raises(StorageUnavailable) as failure:
+        await sqlite_store.create(big.task, big.generation)
+    assert failure.value.detail == "SQLITE_FULL"
+    assert await sqlite_store.get(ANNA, job.task.id) == job
+    assert await sqlite_store.get(ANNA, big.task.id) is None
+    await sqlite_store._writer.run(
+        lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchall()
+    )
+    assert await sqlite_store.create(big.task, big.generation) == big
+
+
+async def test_a_read_only_database_is_unavailable(sqlite_store: SqliteTaskStore) -> None:
+    """A database that can't be written fails with ours, and says why to the operator."""
+    job = new_job(sqlite_store.now())
+    await sqlite_store._writer.run(lambda db: db.execute("PRAGMA query_only = ON").fetchall())
+    with pytest.raises(StorageUnavailable) as failure:
+        await sqlite_store.create(job.task, job.generation)
+    assert failure.value.detail == "SQLITE_READONLY"
+    assert isinstance(failure.value.__cause__, sqlite3.OperationalError)
+
+
+async def test_the_error_repeats_no_value(sqlite_store: SqliteTaskStore) -> None:
+    """What a row holds never appears in an error."""
+    first = await stored(sqlite_store, new_job(sqlite_store.now(), generation_id="secret-id"))
+    second = new_job(sqlite_store.now(), generation_id="secret-id", text="secret text")
+    with pytest.raises(StorageUnavailable) as failure:
+        await sqlite_store.create(second.task, second.generation)
+    assert failure.value.detail == "SQLITE_CONSTRAINT_PRIMARYKEY"
+    assert "secret" not in f"{failure.value!r} {failure.value.__cause__!r}"
+    assert await sqlite_store.get(ANNA, first.task.id) == first
+
+
+async def test_task_and_generation_are_replaced_together(sqlite_store: SqliteTaskStore) -> None:
+    """When the second statement of a replace fails, the first is undone (F35)."""
+    job = await stored(sqlite_store, new_job(sqlite_store.now()))
+    await sqlite_store._writer.run(
+        lambda db: db.execute(
+            "CREATE TEMP TRIGGER broken BEFORE UPDATE ON generations"
+            " BEGIN SELECT RAISE(ABORT, 'broken'); END"
+        )
+    )
+    later = running(job, sqlite_store.now())
+    with pytest.raises(StorageUnavailable):
+        await sqlite_store.replace(later.task, later.generation, expected_version=1)
+    assert await sqlite_store.get(ANNA, job.task.id) == job
+
+
+async def test_a_bug_in_a_statement_is_not_dressed_up(sqlite_store: SqliteTaskStore) -> None:
+    """An error that is not SQLite's reaches the caller as it is, and the store lives on."""
+    job = new_job(sqlite_store.now(), options={"unstorable": object()})  # type: ignore[dict-item]
+    with pytest.raises(TypeError):
+        await sqlite_store.create(job.task, job.generation)
+    assert await sqlite_store.get(ANNA, job.task.id) is None
+
+
+# --- other connections to the same file ---------------------------------------------------------------
+
+
+async def test_a_lock_that_stays_is_unavailable(tmp_path: Path) -> None:
+    """When another process writes for longer than busy_seconds a write fails; reads go on meanwhile."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path, busy_seconds=0.05)
+    job = await stored(store, new_job(store.now()), running)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageUnavailable) as failure:
+            await store.record_poll(ANNA, job.task.id)
+        assert failure.value.detail == "SQLITE_BUSY"
+        assert await store.get(ANNA, job.task.id) == job
+        other.execute("ROLLBACK")
+    polled = await store.record_poll(ANNA, job.task.id)
+    assert polled is not None
+    assert polled.task.poll_count == 1
+    await store.aclose()
+
+
+def test_a_short_lock_is_waited_for(tmp_path: Path) -> None:
+    """Where SQLite refuses at once the transaction is tried again; other errors are not."""
+    path = tmp_path / "any.db"
+    with closing(sqlite3.connect(path)) as one, closing(sqlite3.connect(path, timeout=0)) as two:
+        one.execute("BEGIN IMMEDIATE")
+        tries = []
+
+        def attempt() -> str:
+            tries.append(1)
+            if len(tries) == 3:
+                one.rollback()
+            two.execute("BEGIN IMMEDIATE")
+            return "done"
+
+        assert _sqlite_file.retry_busy(attempt, 60) == "done"
+        assert len(tries) == 3
+        with pytest.raises(sqlite3.OperationalError, match="within a transaction"):
+            _sqlite_file.retry_busy(attempt, 60)
+        assert len(tries) == 4
+
+
+async def test_two_stores_share_a_file(tmp_path: Path) -> None:
+    """Several stores on one file see one another's writes and exclude one another."""
+    stores = [await SqliteTaskStore.open(tmp_path / "tasks.db") for _ in range(2)]
+    job = await stored(stores[0], new_job(stores[0].now()), running)
+    assert await stores[1].get(ANNA, job.task.id) == job
+    await race(lambda n: stores[n % 2].record_poll(ANNA, job.task.id), 40)
+    found = await stores[0].get(ANNA, job.task.id)
+    assert found is not None
+    assert found.task.poll_count == 40
+    for store in stores:
+        await store.aclose()
+
+
+# --- closing ------------------------------------------------------------------------------------------
+
+
+async def test_aclose_finishes_what_is_queued(tmp_path: Path) -> None:
+    """Writes that were under way when the store was closed are acknowledged and in the file."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path)
+    jobs = [new_job(store.now()) for _ in range(20)]
+    async with anyio.create_task_group() as tasks:
+        for job in jobs:
+            tasks.start_soon(store.create, job.task, job.generation)
+        await anyio.wait_all_tasks_blocked()
+        await store.aclose()
+    assert _in_file(path, "SELECT count(*) FROM tasks") == [(20,)]
+
+
+async def test_aclose_leaves_nothing_behind(tmp_path: Path) -> None:
+    """After a close the threads have ended and the file stands alone."""
+    store = await SqliteTaskStore.open(tmp_path / "tasks.db")
+    await stored(store, new_job(store.now()))
+    await store.aclose()
+    assert not store._writer._thread.is_alive()
+    assert not store._reader._thread.is_alive()
+    assert list(_modes(tmp_path)) == ["tasks.db"]
+
+
+async def test_a_cancelled_aclose_still_closes(tmp_path: Path) -> None:
+    """A close that is cancelled has set everything going; the next one waits for the end."""
+    store = await SqliteTaskStore.open(tmp_path / "tasks.db")
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await store.aclose()
+    with pytest.raises(StorageUnavailable, match="closed"):
+        await store.get(ANNA, "any")
+    await store.aclose()
+    assert not store._writer._thread.is_alive()
+
+
+@pytest.mark.parametrize("failing", ["synchronous_full", "refuse_writes"])
+async def test_a_failed_open_closes_its_connections(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """When a step of opening fails nothing stays open."""
+    opened: list[sqlite3.Connection] = []
+    connect = _sqlite_file.connect
+
+    def spy(path: Path, busy_seconds: float) -> sqlite3.Connection:
+        opened.append(connect(path, busy_seconds))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite, "connect", spy)
+    monkeypatch.setattr(_sqlite_file, "_SQL", {**_sqlite_file._SQL, failing: "nonsense"})
+    with pytest.raises(StorageUnavailable):
+        await SqliteTaskStore.open(tmp_path / "tasks.db")
+    assert opened
+    for connection in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            connection.execute("SELECT 1")
+
+
+def test_a_store_outlives_an_event_loop(tmp_path: Path, anyio_backend: str) -> None:
+    """A store that was opened on one event loop serves the next one."""
+    store = anyio.run(SqliteTaskStore.open, tmp_path / "tasks.db", backend=anyio_backend)
+    job = anyio.run(partial(stored, store, new_job(store.now())), backend=anyio_backend)
+    assert anyio.run(store.get, ANNA, job.task.id, backend=anyio_backend) == job
+    anyio.run(store.aclose, backend=anyio_backend)

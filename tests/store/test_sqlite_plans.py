@@ -1,0 +1,73 @@
+"""Which indexes SQLite uses, so that no query slows down with the number of rows."""
+
+import pytest
+
+from ttsorch.store._sql import queries
+from ttsorch.store.sqlite import SqliteTaskStore
+
+pytestmark = pytest.mark.anyio
+
+_SQL = queries("sqlite.sql")
+_VALUES = {
+    "active": None,
+    "before_created_at": 0,
+    "before_id": "t",
+    "id": "t",
+    "idempotency_key": "k",
+    "ids": '["t"]',
+    "include_deleted": 0,
+    "keys": '["k"]',
+    "kind": None,
+    "limit": 10,
+    "now": 0,
+    "offset": 0,
+    "owner": "o",
+    "search": "",
+    "source": None,
+    "status": None,
+    "until": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "indexes"),
+    [
+        ("due_tasks", {"tasks_due"}),
+        ("list_unknown", {"tasks_unknown"}),
+        ("count_active", {"tasks_active"}),
+        ("list_tasks", {"tasks_history"}),
+        ("list_tasks_before", {"tasks_history"}),
+        ("earlier_task", {"sqlite_autoindex_tasks_1", "tasks_idempotency"}),
+        ("task", {"sqlite_autoindex_tasks_1"}),
+        ("hold_tasks", {"sqlite_autoindex_tasks_1"}),
+        ("count_poll", {"sqlite_autoindex_tasks_1"}),
+        ("generations", {"sqlite_autoindex_generations_1"}),
+        ("count_generations", {"generations_history"}),
+        ("list_generations", {"generations_history"}),
+        ("list_voices", {"voices_listing"}),
+        ("referenced_keys", {"generations_audio", "tasks_audio", "voices_audio"}),
+    ],
+)
+async def test_query_uses_its_index(
+    sqlite_store: SqliteTaskStore, query: str, indexes: set[str]
+) -> None:
+    """The plan searches by the index that was made for the query, and scans no table."""
+    rows = await sqlite_store._reader.run(
+        lambda db: db.execute(f"EXPLAIN QUERY PLAN {_SQL[query]}", _VALUES).fetchall()
+    )
+    steps = [row["detail"] for row in rows]
+    for index in indexes:
+        assert any(f"INDEX {index} " in f"{step} " for step in steps), steps
+    for table in ("tasks", "generations", "voices"):
+        assert f"SCAN {table}" not in steps
+
+
+@pytest.mark.parametrize(
+    "query", ["due_tasks", "list_unknown", "list_tasks", "list_generations", "list_voices"]
+)
+async def test_listing_needs_no_sorting(sqlite_store: SqliteTaskStore, query: str) -> None:
+    """A listing reads its rows in the index's order and stops at its limit."""
+    rows = await sqlite_store._reader.run(
+        lambda db: db.execute(f"EXPLAIN QUERY PLAN {_SQL[query]}", _VALUES).fetchall()
+    )
+    assert not any("TEMP B-TREE" in row["detail"] for row in rows)
