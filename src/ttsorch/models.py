@@ -425,7 +425,7 @@ class Policy:
     submit that certainly did not start is repeated for ``submit_retry`` at most.
     """
 
-    lease: float = 15.0
+    lease: float = 10.0
     accept_within: float = 900.0
     finish_within: float = 1800.0
     finish_per_character: float = 0.5

@@ -15,7 +15,7 @@ import httpx
 ROOT = Path(__file__).parents[2]
 READY = "ttsorch reference server on "
 #: In seconds; generous, because tests share their machine.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 
 @dataclass
