@@ -78,8 +78,9 @@ async def test_cancel_stops_a_direct_synthesis_in_this_process() -> None:
         job = await world.submitted(tts)
         await submitting.wait()
         cancelled = await tts.cancel(job.task.id, owner=OWNER)
-        while provider.ledger.in_flight:
-            await anyio.lowlevel.checkpoint()
+        with anyio.fail_after(1):
+            while provider.ledger.in_flight:
+                await anyio.lowlevel.checkpoint()
         assert cancelled.task.status is Status.CANCELLED
     assert (await world.stored(job)).task.status is Status.CANCELLED
 

@@ -379,6 +379,50 @@ async def test_a_poll_that_is_given_up_does_not_stop_the_step() -> None:
         assert completed(await polled_to_the_end(tts, job))
 
 
+async def test_a_poll_never_shows_less_than_the_row_it_read() -> None:
+    """It joins a check that began before the row moved on, and that then fails: the row counts."""
+    provider = FakeJobProvider(checks_until_ready=9, words=("one", "two"))
+    checking, go_on = anyio.Event(), anyio.Event()
+    waits = [go_on]
+
+    def pause(call: str) -> anyio.Event | None:
+        if call == "check" and waits:
+            checking.set()
+            return waits.pop()
+        return None
+
+    provider.script.pause = pause
+    world = World(provider)
+    seen: list[Job] = []
+    async with world.running() as slow, world.running() as quick:
+        job = await world.submitted(slow)
+
+        async def poll() -> None:
+            seen.append(await slow.poll_once(job.task.id, owner=OWNER))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(poll)
+            await checking.wait()
+            provider.script.check.append(None)
+            moved_on = await quick.poll_once(job.task.id, owner=OWNER)
+            group.start_soon(poll)
+            while (await world.stored(job)).task.poll_count < 3:
+                await anyio.lowlevel.checkpoint()
+            provider.script.check.append(ProviderUnavailable())
+            go_on.set()
+    assert [each.task.word for each in seen] == ["status_error", moved_on.task.word]
+
+
+async def test_leaving_is_immediate_when_nothing_is_under_way() -> None:
+    """No keeper of a lease that was given back is waited for (I19)."""
+    world = World(
+        FakeJobProvider(checks_until_ready=0), policy=replace(POLICY, lease=90, shutdown_grace=60)
+    )
+    with anyio.fail_after(5):
+        async with world.running() as tts:
+            await polled_to_the_end(tts, await world.submitted(tts))
+
+
 async def test_another_owners_task_does_not_exist() -> None:
     """Every verb answers a stranger as if there were nothing (I14)."""
     world = World(FakeJobProvider(checks_until_ready=0))

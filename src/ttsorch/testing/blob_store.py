@@ -16,7 +16,6 @@ event loops that your ``anyio_backend`` fixture names.
 
 import pytest
 
-from ttsorch.protocols import BlobStore
 from ttsorch.testing.blob_store_put import BlobPuts
 from ttsorch.testing.blob_store_read import BlobReads
 from ttsorch.testing.blob_store_tools import RawRead
@@ -25,16 +24,6 @@ __all__ = ["BlobStoreSuite", "RawRead"]
 
 
 class BlobStoreSuite(BlobPuts, BlobReads):
-    """Subclass it; see the module's docstring."""
+    """Supply the fixtures ``blobs`` and ``raw``."""
 
     pytestmark = pytest.mark.anyio
-
-    @pytest.fixture
-    def blobs(self) -> BlobStore:
-        """A store without any blob in it."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def raw(self) -> RawRead:
-        """Reads what is under a key, without the store."""
-        raise NotImplementedError
