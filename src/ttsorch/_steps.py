@@ -18,7 +18,7 @@ from ttsorch import states
 from ttsorch._audio import AudioGate
 from ttsorch._journal import Journal
 from ttsorch._keys import audio_key, audio_prefix
-from ttsorch._retry import retry_call
+from ttsorch._retry import RetryBudget, retry_call
 from ttsorch.errors import (
     CorruptResult,
     ProviderError,
@@ -72,6 +72,7 @@ class Steps:
         self._blobs = blobs
         self._policy = policy
         self._on_unknown = on_unknown
+        self._budgets = {name: RetryBudget() for name in providers}
         self._by_phase: Mapping[Phase, Callable[[Job], Awaitable[Job]]] = {
             Phase.QUEUED: self._start,
             Phase.SUBMITTING: self._lose_submit,
@@ -142,7 +143,8 @@ class Steps:
         # A direct call that never started goes back into the queue instead, with a longer wait.
         tries = 1 if provider.capabilities.direct else _SUBMIT_TRIES
         patience = min(left, self._policy.submit_retry)
-        call = partial(retry_call, submit, attempts=tries, deadline=patience)
+        budget = self._budgets[provider.name]
+        call = partial(retry_call, submit, attempts=tries, deadline=patience, budget=budget)
         return await _bounded(left, call, ambiguous=True)
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:

@@ -205,6 +205,17 @@ async def test_a_busy_job_provider_is_asked_again_before_the_task_fails() -> Non
     assert (job.task.status, provider.ledger.accepted) == (Status.FAILED, [])
 
 
+async def test_an_outage_is_not_answered_with_a_storm_of_retries() -> None:
+    """All tasks of a provider share one budget for second tries."""
+    provider = FakeJobProvider()
+    provider.script.submit.extend(ProviderUnavailable(retry_after=0) for _ in range(300))
+    world = World(provider)
+    async with world.running() as tts:
+        for _ in range(50):
+            await world.submitted(tts)
+    assert provider.ledger.submits < 50 * 3 * 0.6
+
+
 async def test_a_busy_direct_provider_gets_the_task_again_later() -> None:
     """The task waits in the queue as long as the provider asked for, then is made."""
     provider = FakeDirectProvider()
