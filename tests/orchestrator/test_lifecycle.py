@@ -417,8 +417,7 @@ async def test_a_poll_never_shows_less_than_the_row_it_read() -> None:
             provider.script.check.append(None)
             moved_on = await quick.poll_once(job.task.id, owner=OWNER)
             group.start_soon(poll)
-            while (await world.stored(job)).task.poll_count < 3:
-                await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
             provider.script.check.append(ProviderUnavailable())
             go_on.set()
     assert [each.task.word for each in seen] == ["status_error", moved_on.task.word]
