@@ -25,7 +25,8 @@ class _Flight(Generic[Result]):
 
     def __init__(self) -> None:
         self.landed = anyio.Event()
-        self.scope = anyio.CancelScope()
+        # Shielded from every scope around the orchestrator; only its own `cancel` reaches it.
+        self.scope = anyio.CancelScope(shield=True)
         self.result: Result | None = None
         self.error: TtsorchError | None = None
         self.awaited = False
@@ -53,7 +54,8 @@ class Flights(Generic[Result]):
         with anyio.move_on_after(self._grace if exc is None else 0, shield=True):
             for flight in list(self._flights.values()):
                 await flight.landed.wait()
-        group.cancel_scope.cancel()
+        for flight in self._flights.values():
+            flight.scope.cancel()
         self._group = None
         # Flights never raise, so the caller's own exception goes on as it is, in no exception group.
         await group.__aexit__(None, None, None)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 import anyio
 
@@ -21,6 +22,8 @@ logger = logging.getLogger("ttsorch")
 
 _LOST_RACES = 20
 _WRITE_PAUSE = 0.2
+
+T = TypeVar("T")
 
 
 class Journal:
@@ -57,17 +60,13 @@ class Journal:
         Raises:
             StorageUnavailable: unknown whether it was written; rereading tells.
         """
-        for _ in range(_LOST_RACES):
-            if not states.allows(job.task, event):
-                return job
-            after = self._advanced(job, event)
-            if await self._write(after, job.task.version):
-                await self.announce(job.task.phase, after)
-                return after
-            job = await self.reread(job)
-            if not until_written:
-                return job
-        raise StorageUnavailable(code="too_contended", detail="lost too many races for one task")
+        with anyio.move_on_after(self._policy.commit, shield=True) as bound:
+            written, after = await self._write(job, event, until_written)
+        if bound.cancelled_caught:
+            raise StorageUnavailable(detail="the commit took too long")
+        if written is not None:
+            await self.announce(written, after)
+        return after
 
     async def claim(self, job: Job, event: states.Event) -> Job | None:
         """:meth:`commit`, and take the task's lease with it; None when somebody else was first."""
@@ -108,20 +107,22 @@ class Journal:
         task = states.advance(job.task, event, self.now())
         return Job(task, states.reflect(job.generation, task) if job.generation else None)
 
-    async def _write(self, after: Job, expected_version: int) -> bool:
-        """A write whose answer got lost is repeated: if it had been done, it is refused now, and the row
-        that is read then says so."""
-        failure = StorageUnavailable(detail="the commit took too long")
-        with anyio.move_on_after(self._policy.commit, shield=True):
-            while True:
-                try:
-                    return await self._tasks.replace(
-                        after.task, after.generation, expected_version=expected_version
-                    )
-                except StorageUnavailable as error:
-                    failure = error
-                await anyio.sleep(_WRITE_PAUSE)
-        raise failure
+    async def _write(
+        self, job: Job, event: states.Event, until_written: bool
+    ) -> tuple[Phase | None, Job]:
+        """The phase that was left if we wrote, else None; and the job as it is now."""
+        for _ in range(_LOST_RACES):
+            if not states.allows(job.task, event):
+                return None, job
+            after = self._advanced(job, event)
+            version = job.task.version
+            replace = partial(self._tasks.replace, after.task, after.generation)
+            if await _insist(partial(replace, expected_version=version)):
+                return job.task.phase, after
+            job = await _insist(partial(self.reread, job))
+            if not until_written:
+                return None, job
+        raise StorageUnavailable(code="too_contended", detail="lost too many races for one task")
 
     async def _keep_lease(self, task: Task, scope: anyio.CancelScope) -> None:
         lease = self._policy.lease
@@ -136,3 +137,16 @@ class Journal:
                 break
             ours_until = anyio.current_time() + lease * 2 / 3
         scope.cancel()
+
+
+async def _insist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call to the store while there is time. A write whose answer got lost is refused when it is
+    repeated, and the row that is read then says what was written."""
+    while True:
+        try:
+            return await call()
+        except StorageUnavailable:
+            left = anyio.current_effective_deadline() - anyio.current_time()
+            if left < 2 * _WRITE_PAUSE:
+                raise
+        await anyio.sleep(_WRITE_PAUSE)

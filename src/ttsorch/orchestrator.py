@@ -126,8 +126,10 @@ class Orchestrator:
         traceback: TracebackType | None,
     ) -> None:
         # First nothing new begins, then what has begun may land.
-        await self._turns.__aexit__(exc_type, exc, traceback)
-        await self._flights.__aexit__(exc_type, exc, traceback)
+        try:
+            await self._turns.__aexit__(exc_type, exc, traceback)
+        finally:
+            await self._flights.__aexit__(exc_type, exc, traceback)
 
     def now(self) -> datetime:
         """The task store's clock: the one that rows and leases go by."""
@@ -450,9 +452,9 @@ class Orchestrator:
         now = self.now()
         if task.status.terminal or states.lease_is_live(task, now):
             return False
-        if task.phase is Phase.READY and task.finalize_attempts:
-            return states.is_due(task, now)
-        return not (self.background and task.phase is Phase.QUEUED)
+        if task.phase is Phase.QUEUED and self.background:
+            return False
+        return task.phase not in (Phase.QUEUED, Phase.READY) or states.is_due(task, now)
 
 
 def _found(job: Job | None) -> Job:

@@ -72,6 +72,23 @@ async def test_a_direct_task_finishes_without_anybody_polling(fetchable: bool) -
     assert completed(await world.stored(job))
 
 
+async def test_a_poll_of_a_task_that_waits_for_its_turn_comes_back_at_once() -> None:
+    """It neither jumps the queue nor waits in it."""
+    provider = FakeDirectProvider()
+    go_on = anyio.Event()
+    provider.script.pause = lambda _call: go_on
+    world = World(provider, policy=replace(POLICY, concurrency=1, shutdown_grace=5))
+    async with world.running(background=True) as tts:
+        await world.submitted(tts)
+        waiting = await world.submitted(tts)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(1):
+            polled = await tts.poll_once(waiting.task.id, owner=OWNER)
+        assert (polled.task.status, polled.task.poll_count) == (Status.PENDING, 1)
+        assert provider.ledger.submits == 1
+        go_on.set()
+
+
 async def test_without_a_background_the_first_poll_makes_the_speech() -> None:
     """Where functions can't outlive their request, a poll does the work."""
     provider = FakeDirectProvider()
@@ -230,6 +247,20 @@ async def test_a_busy_direct_provider_gets_the_task_again_later() -> None:
         world.clock.advance(8)
         assert (await tts.sweep_once()).stepped == 1
     assert completed(await world.stored(job))
+
+
+async def test_polls_respect_the_wait_that_a_busy_direct_provider_asked_for() -> None:
+    """However often a client polls, the next attempt waits for its time."""
+    provider = FakeDirectProvider()
+    provider.script.submit.append(ProviderUnavailable(retry_after=60))
+    world = World(provider)
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        for _ in range(5):
+            assert (await tts.poll_once(job.task.id, owner=OWNER)).task.phase is Phase.QUEUED
+        assert provider.ledger.submits == 1
+        world.clock.advance(61)
+        assert completed(await tts.poll_once(job.task.id, owner=OWNER))
 
 
 async def test_a_defect_in_an_adapter_is_ours_to_answer_for() -> None:
@@ -420,7 +451,31 @@ async def test_a_poll_never_shows_less_than_the_row_it_read() -> None:
             await anyio.wait_all_tasks_blocked()
             provider.script.check.append(ProviderUnavailable())
             go_on.set()
-    assert [each.task.word for each in seen] == ["status_error", moved_on.task.word]
+    assert {each.task.word for each in seen} == {"status_error", moved_on.task.word}
+
+
+async def test_cancelling_the_host_does_not_reach_what_a_shielded_caller_waits_for() -> None:
+    """The scope around the orchestrator is cancelled; a cancel that somebody insists on is still written."""
+    provider = FakeDirectProvider()
+    submitting, never = anyio.Event(), anyio.Event()
+
+    def pause(call: str) -> anyio.Event | None:
+        submitting.set()
+        return never
+
+    provider.script.pause = pause
+    world = World(provider)
+    with anyio.CancelScope() as host:
+        async with world.running(background=True) as tts:
+            job = await world.submitted(tts)
+            await submitting.wait()
+            host.cancel()
+            with anyio.CancelScope(shield=True):
+                cancelled = await tts.cancel(job.task.id, owner=OWNER)
+            assert cancelled.task.status is Status.CANCELLED
+            await anyio.lowlevel.checkpoint()
+    assert host.cancelled_caught
+    assert provider.ledger.in_flight == 0
 
 
 async def test_leaving_is_immediate_when_nothing_is_under_way() -> None:

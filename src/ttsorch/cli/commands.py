@@ -1,0 +1,286 @@
+"""The commands and their options. What takes long to import is imported by the command that needs it, so
+that ``--help`` is quick."""
+
+import math
+import os
+import sys
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from ttsorch.cli.saying import Watch
+    from ttsorch.config import Config
+    from ttsorch.errors import ValidationError
+    from ttsorch.models import ErrorInfo, Job, JsonValue
+
+# A command binds no address. Some shells export HOST, and then it isn't meant for us.
+_OF_SERVERS_ONLY = frozenset({"HOST", "PORT", "TTSORCH_TOKENS"})
+_LONGEST_INPUT = 16 * 1024 * 1024
+
+app = typer.Typer(
+    name="ttsorch",
+    help="Durable text-to-speech jobs.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+Owner = Annotated[str | None, typer.Option(help="Whose: an owner's id.", show_default="local")]
+
+Provider = Annotated[str | None, typer.Option(help="Instead of TTS_PROVIDER_MODE.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ttsorch {version('ttsorch')}")
+        raise typer.Exit
+
+
+@app.callback()
+def ttsorch(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """Durable text-to-speech jobs, configured by the environment like the server.
+
+    Tasks are kept in data/ttsorch.db of the current folder, or in TTSORCH_DATABASE_URL.
+    """
+
+
+@app.command()
+def say(
+    text: Annotated[
+        str, typer.Argument(metavar="TEXT", help="What to say; - reads it from standard input.")
+    ],
+    voice: Annotated[
+        str | None,
+        typer.Option(help="A voice's id, its name, or a part of it.", show_default="English"),
+    ] = None,
+    language: Annotated[str, typer.Option(help="The language of the text.")] = "Auto",
+    provider: Provider = None,
+    owner: Owner = None,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            help="The file to write; - is standard output.",
+            show_default="speech.wav, or the next free name",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
+    json: Json = False,
+) -> None:
+    """Say a text into a file. Ctrl-C cancels the job."""
+    import anyio
+
+    from ttsorch.cli.reports import complain, print_json, say_record, tell
+    from ttsorch.cli.saying import Saying, Spoken
+    from ttsorch.cli.target import choose_target
+    from ttsorch.cli.wording import audio_in_words, misnamed
+    from ttsorch.config import LOCAL_OWNER
+
+    spoken = Spoken()
+
+    def record(error: "ErrorInfo | None") -> "Mapping[str, JsonValue]":
+        return say_record(spoken.job, spoken.out, error)
+
+    with _exiting(record if json else None):
+        if json and out == "-":
+            raise _conflict("--json and --out - both want standard output.")
+        saying = Saying(
+            text=_read_input() if text == "-" else text,
+            voice=voice,
+            language=language,
+            owner=owner or LOCAL_OWNER,
+            target=choose_target(out, force=force),
+        )
+        with _watching() as watch:
+            audio = anyio.run(saying.run, _config(provider), spoken, watch)
+        if json:
+            print_json(record(None))
+        else:
+            tell(f"{spoken.out}: {audio_in_words(audio)}")
+        if misnamed(out, audio):
+            complain(f"note: the audio in {out} is {audio.content_type}")
+
+
+@app.command()
+def voices(
+    search: Annotated[str, typer.Option(help="A part of the name or the description.")] = "",
+    language: Annotated[str | None, typer.Option(help='A language: "English", "en".')] = None,
+    provider: Provider = None,
+    owner: Owner = None,
+    json: Json = False,
+) -> None:
+    """List the voices that can be used: id, name, language, source."""
+    import anyio
+
+    from ttsorch.cli.choosing import list_voices
+    from ttsorch.cli.reports import print_json, print_rows, voice_record, voice_row
+    from ttsorch.config import LOCAL_OWNER
+
+    with _exiting(_error_only if json else None):
+        found = anyio.run(
+            partial(
+                list_voices,
+                _config(provider),
+                owner or LOCAL_OWNER,
+                search=search,
+                language=language,
+            )
+        )
+        if json:
+            print_json({"voices": [voice_record(voice) for voice in found]})
+        else:
+            print_rows(("ID", "Name", "Language", "Source"), [voice_row(voice) for voice in found])
+
+
+@app.command()
+def tasks(
+    active: Annotated[bool, typer.Option("--active", help="Only those that go on.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
+    owner: Owner = None,
+    json: Json = False,
+) -> None:
+    """List the newest tasks: id, state, time, voice, text."""
+    import anyio
+
+    from ttsorch.cli.reports import print_json, print_rows, task_record, task_row
+    from ttsorch.config import LOCAL_OWNER, open_orchestrator
+
+    async def newest() -> "Sequence[Job]":
+        async with open_orchestrator(_config(), background=False) as orchestrator:
+            return await orchestrator.list_tasks(
+                owner=owner or LOCAL_OWNER, active=active or None, limit=limit
+            )
+
+    with _exiting(_error_only if json else None):
+        found = anyio.run(newest)
+        if json:
+            print_json({"tasks": [task_record(job) for job in found]})
+        else:
+            print_rows(
+                ("ID", "State", "Created", "Voice", "Text"), [task_row(job) for job in found]
+            )
+
+
+@app.command()
+def sweep(
+    watch: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Sweep again and again, so many seconds apart."),
+    ] = None,
+    provider: Provider = None,
+    json: Json = False,
+) -> None:
+    """Take every due task one step further, whoever owns it."""
+    import anyio
+
+    from ttsorch.cli.reports import print_sweep
+    from ttsorch.cli.sweeping import sweep as run_sweep
+
+    with _exiting(_error_only if json else None):
+        config, show = _config(provider), partial(print_sweep, as_json=json)
+        if watch is not None and not 0 < watch < math.inf:
+            raise _conflict("--watch must be a positive number of seconds.")
+        report = anyio.run(run_sweep, config, watch, show)
+        raise typer.Exit(1 if report.failed else 0)
+
+
+@app.command()
+def migrate(json: Json = False) -> None:
+    """Bring the database's schema up to date."""
+    import anyio
+
+    from ttsorch.cli.reports import print_json, print_line
+    from ttsorch.config import migrate_database
+
+    with _exiting(_error_only if json else None):
+        version = anyio.run(migrate_database, _config())
+        if json:
+            print_json({"schema_version": version})
+        else:
+            print_line(f"The database is at schema version {version}.")
+
+
+# --- what the commands share --------------------------------------------------------------------------
+
+
+def _config(provider: str | None = None) -> "Config":
+    from ttsorch.config import Config
+
+    environ = {name: os.environ[name] for name in os.environ.keys() - _OF_SERVERS_ONLY}
+    if provider is not None:
+        environ["TTS_PROVIDER_MODE"] = provider
+    return Config.from_env(environ)
+
+
+@contextmanager
+def _exiting(
+    as_json: "Callable[[ErrorInfo], Mapping[str, JsonValue]] | None",
+) -> "Iterator[None]":
+    """Turn what a command's work raises into one sentence, and into the exit code that stands for it."""
+    from ttsorch.cli.reports import complain, print_json, tell
+    from ttsorch.cli.stopping import Stopped
+    from ttsorch.errors import TaskCancelled, TtsorchError, ValidationError
+    from ttsorch.models import ErrorInfo
+
+    try:
+        yield
+    except Stopped as stop:
+        tell("Stopped.")
+        if as_json:
+            print_json(as_json(ErrorInfo.of(TaskCancelled())))
+        raise typer.Exit(stop.exit_code) from stop
+    except TtsorchError as error:
+        complain(error.message)
+        if as_json:
+            print_json(as_json(ErrorInfo.of(error)))
+        raise typer.Exit(2 if isinstance(error, ValidationError) else 1) from error
+
+
+def _error_only(error: "ErrorInfo") -> "Mapping[str, JsonValue]":
+    from ttsorch.cli.reports import error_record
+
+    return {"error": error_record(error)}
+
+
+@contextmanager
+def _watching() -> "Iterator[Watch]":
+    if not sys.stderr.isatty():
+        yield lambda job: None
+        return
+    from ttsorch.cli.live_line import live_line
+
+    with live_line() as watch:
+        yield watch
+
+
+def _read_input() -> str:
+    data = sys.stdin.buffer.read(_LONGEST_INPUT + 1)
+    if len(data) > _LONGEST_INPUT:
+        raise _conflict("Standard input is too long to be spoken.")
+    try:
+        # What echo and most editors put at the end is no part of the text.
+        return data.decode("utf-8-sig").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise _conflict("Standard input is not UTF-8 text.") from None
+
+
+def _conflict(message: str) -> "ValidationError":
+    from ttsorch.errors import ValidationError
+
+    return ValidationError(message, code="usage")

@@ -1,0 +1,281 @@
+"""The orchestrator for code that doesn't await: Flask, Django, scripts.
+
+No logic of its own: one event loop in one thread runs the real :class:`~ttsorch.orchestrator.Orchestrator`,
+and every verb here is that verb, waited for. Any number of threads may call at once.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Lock
+from types import TracebackType
+from typing import Literal, TypeVar
+
+import anyio
+from anyio.abc import TaskStatus
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from ttsorch.errors import InternalError
+from ttsorch.models import Generation, Job, Page, SpeechRequest, Status, TaskKind, Voice
+from ttsorch.orchestrator import Orchestrator, SweepReport
+
+__all__ = ["SyncOrchestrator"]
+
+T = TypeVar("T")
+
+
+class _Service:
+    """The loop's side: lives on its thread alone, so calls can't slip past a close."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        self._orchestrator = orchestrator
+        self._closing = anyio.Event()
+        self._calls: set[anyio.CancelScope] = set()
+
+    async def attend(self, call: Callable[[Orchestrator], Awaitable[T]]) -> T:
+        with anyio.CancelScope() as scope:
+            if not self._closing.is_set():
+                self._calls.add(scope)
+                try:
+                    return await call(self._orchestrator)
+                finally:
+                    self._calls.discard(scope)
+        raise _not_running("it was closed meanwhile")
+
+    async def until_closed(self) -> None:
+        """Return once it is to close, when no call is waiting for anything any more."""
+        try:
+            await self._closing.wait()
+        finally:
+            self.close()
+            for scope in self._calls:
+                scope.cancel()
+
+    def close(self) -> None:
+        self._closing.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """What there is between :meth:`SyncOrchestrator.start` and :meth:`SyncOrchestrator.close`."""
+
+    orchestrator: Orchestrator
+    service: _Service
+    portal: BlockingPortal
+    serving: "Future[None]"
+    thread: ExitStack
+    process: int
+
+
+class SyncOrchestrator:
+    """The verbs of :class:`~ttsorch.orchestrator.Orchestrator`, blocking; the same arguments, results and
+    errors.
+
+    ``open`` is called on the loop's thread, since databases have to be opened by the loop that uses them::
+
+        SyncOrchestrator(lambda: open_orchestrator(config))
+        SyncOrchestrator(lambda: Orchestrator(provider=provider, tasks=tasks, blobs=blobs))
+
+    A context manager; or :meth:`start` and :meth:`close`. It can be started again after it was closed. A
+    server that forks starts one in each worker, after the fork.
+
+    Args:
+        open: what to run; whatever it opens, it closes on leaving.
+        backend: the event loop.
+    """
+
+    def __init__(
+        self,
+        open: Callable[[], AbstractAsyncContextManager[Orchestrator]],
+        *,
+        backend: Literal["asyncio", "trio"] = "asyncio",
+    ) -> None:
+        self._open = open
+        self._backend = backend
+        self._running: _Running | None = None
+        self._lifecycle = Lock()
+
+    # --- lifecycle ------------------------------------------------------------------------------------
+
+    def __enter__(self) -> "SyncOrchestrator":
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop(in_haste=exc is not None)
+
+    def start(self) -> None:
+        """Start the loop's thread and open what there is to open.
+
+        Raises:
+            InternalError: code ``already_running``.
+            TtsorchError: what ``open`` raised; nothing is left running then.
+        """
+        with self._lifecycle:
+            if self._running is not None:
+                raise InternalError("The orchestrator is already running.", code="already_running")
+            with ExitStack() as thread:
+                portal = thread.enter_context(start_blocking_portal(self._backend))
+                serving, (orchestrator, service) = portal.start_task(self._serve)
+                self._running = _Running(
+                    orchestrator, service, portal, serving, thread.pop_all(), os.getpid()
+                )
+
+    def close(self) -> None:
+        """End what runs as the orchestrator itself does, and the thread. Harmless when repeated.
+
+        Calls that other threads are waiting in raise ``not_running``; what they began goes on like after
+        any cancelled call.
+        """
+        self._stop(in_haste=False)
+
+    def _stop(self, *, in_haste: bool) -> None:
+        with self._lifecycle:
+            running, self._running = self._running, None
+        if running is None or running.process != os.getpid():
+            return
+        with running.thread:
+            # An exception is not thrown into the loop: KeyboardInterrupt would tear it down half way.
+            if in_haste:
+                running.serving.cancel()
+            else:
+                running.portal.call(running.service.close)
+                running.serving.result()
+
+    async def _serve(self, *, task_status: TaskStatus[tuple[Orchestrator, _Service]]) -> None:
+        async with self._open() as orchestrator:
+            service = _Service(orchestrator)
+            task_status.started((orchestrator, service))
+            await service.until_closed()
+
+    # --- calling --------------------------------------------------------------------------------------
+
+    def run(self, call: Callable[[Orchestrator], Awaitable[T]]) -> T:
+        """Await anything on the orchestrator's loop. An interrupted wait (Ctrl-C) cancels it.
+
+        Raises:
+            InternalError: code ``not_running``: not started, closed meanwhile, or started before a fork.
+        """
+        running = self._get_running()
+        try:
+            future = running.portal.start_task_soon(running.service.attend, call)
+        except RuntimeError:
+            self._get_running()  # closed meanwhile?
+            raise
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def _get_running(self) -> _Running:
+        running = self._running
+        if running is None:
+            raise _not_running("use it as `with SyncOrchestrator(...)`, or call start() first")
+        if running.process != os.getpid():
+            raise _not_running("it was started before this process was forked")
+        return running
+
+    # --- the verbs ------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """See :meth:`.Orchestrator.now`."""
+        return self._get_running().orchestrator.now()
+
+    def submit(
+        self, request: SpeechRequest, *, owner: str, idempotency_key: str | None = None
+    ) -> Job:
+        """See :meth:`.Orchestrator.submit`."""
+        return self.run(lambda o: o.submit(request, owner=owner, idempotency_key=idempotency_key))
+
+    def poll_once(self, task_id: str, *, owner: str) -> Job:
+        """See :meth:`.Orchestrator.poll_once`."""
+        return self.run(lambda o: o.poll_once(task_id, owner=owner))
+
+    def step(self, task_id: str, *, owner: str) -> Job:
+        """See :meth:`.Orchestrator.step`."""
+        return self.run(lambda o: o.step(task_id, owner=owner))
+
+    def finalize(self, task_id: str, *, owner: str) -> Job:
+        """See :meth:`.Orchestrator.finalize`."""
+        return self.run(lambda o: o.finalize(task_id, owner=owner))
+
+    def cancel(self, task_id: str, *, owner: str) -> Job:
+        """See :meth:`.Orchestrator.cancel`."""
+        return self.run(lambda o: o.cancel(task_id, owner=owner))
+
+    def get(self, task_id: str, *, owner: str) -> Job:
+        """See :meth:`.Orchestrator.get`."""
+        return self.run(lambda o: o.get(task_id, owner=owner))
+
+    def delete_task(self, task_id: str, *, owner: str) -> None:
+        """See :meth:`.Orchestrator.delete_task`."""
+        return self.run(lambda o: o.delete_task(task_id, owner=owner))
+
+    def list_tasks(
+        self,
+        *,
+        owner: str,
+        active: bool | None = None,
+        kind: TaskKind | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 20,
+    ) -> Sequence[Job]:
+        """See :meth:`.Orchestrator.list_tasks`."""
+        return self.run(
+            lambda o: o.list_tasks(
+                owner=owner, active=active, kind=kind, before=before, limit=limit
+            )
+        )
+
+    def history(
+        self,
+        *,
+        owner: str,
+        page: int = 1,
+        per_page: int = 20,
+        search: str = "",
+        status: Status | None = None,
+    ) -> Page[Generation]:
+        """See :meth:`.Orchestrator.history`."""
+        return self.run(
+            lambda o: o.history(
+                owner=owner, page=page, per_page=per_page, search=search, status=status
+            )
+        )
+
+    def get_generation(self, generation_id: str, *, owner: str) -> Generation:
+        """See :meth:`.Orchestrator.get_generation`."""
+        return self.run(lambda o: o.get_generation(generation_id, owner=owner))
+
+    def delete_generation(self, generation_id: str, *, owner: str) -> None:
+        """See :meth:`.Orchestrator.delete_generation`."""
+        return self.run(lambda o: o.delete_generation(generation_id, owner=owner))
+
+    def builtin_voices(self) -> Sequence[Voice]:
+        """See :meth:`.Orchestrator.builtin_voices`."""
+        return self.run(lambda o: o.builtin_voices())
+
+    def find_voice(self, voice_id: str, *, owner: str) -> Voice:
+        """See :meth:`.Orchestrator.find_voice`."""
+        return self.run(lambda o: o.find_voice(voice_id, owner=owner))
+
+    def sweep_once(self) -> SweepReport:
+        """See :meth:`.Orchestrator.sweep_once`."""
+        return self.run(lambda o: o.sweep_once())
+
+    def collect_orphans(self, *, dry_run: bool = True) -> Sequence[str]:
+        """See :meth:`.Orchestrator.collect_orphans`."""
+        return self.run(lambda o: o.collect_orphans(dry_run=dry_run))
+
+
+def _not_running(detail: str) -> InternalError:
+    return InternalError("The orchestrator is not running.", code="not_running", detail=detail)
