@@ -7,7 +7,7 @@ status check, and leaves a row from which anybody can go on. Which transitions a
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -253,7 +253,11 @@ class Steps:
 
     async def _store_in_hand(self, job: Job, source: AudioSource) -> Job:
         """A direct provider's answer is the speech itself: store it under the lease we already hold."""
-        async with source as stream:
+        async with AsyncExitStack() as stack:
+            try:
+                stream = await stack.enter_async_context(source)
+            except ProviderError as error:
+                return await self._lose_in_hand(job, error)
             storing = await self._journal.commit(job, states.StoreStarted())
             still_ours = storing.task.fence == job.task.fence
             if storing.task.phase is Phase.STORING and still_ours:

@@ -24,10 +24,11 @@ from ttsorch._environment import (
     read_tokens,
     read_url,
 )
+from ttsorch.contract.signing import MIN_SECRET_BYTES
 from ttsorch.errors import ConfigurationError
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Listener
-from ttsorch.providers import load_provider, provider_names
+from ttsorch.providers import known_provider, load_provider
 from ttsorch.storage import open_blob_store
 from ttsorch.store import migrate_task_store, open_task_store
 
@@ -48,8 +49,6 @@ _BLOB_STORES = ("file:", "memory://", "s3://", "gs://", "az://", "supabase://")
 
 _SIGNING_KEY = "TTSORCH_SIGNING_KEY"
 _SIGNING_KEY_BYTES = 32
-#: What the links' signer asks for (``ttsorch.contract.signing``).
-_MIN_SIGNING_KEY_BYTES = 16
 
 
 def _blobs_of_this_folder() -> str:
@@ -105,26 +104,15 @@ class Config:
         return cls(
             host=read_host(environ, "HOST") or _HOST,
             port=_PORT if port is None else port,
-            provider=_read_provider(environ),
+            provider=known_provider(read(environ, "TTS_PROVIDER_MODE") or _PROVIDER),
             database_url=read_url(environ, "TTSORCH_DATABASE_URL", _DATABASES) or _DATABASE_URL,
             blob_url=read_url(environ, "TTSORCH_BLOB_URL", _BLOB_STORES) or _blobs_of_this_folder(),
             tokens=read_tokens(environ, "TTSORCH_TOKENS"),
-            signing_key=read_secret(environ, _SIGNING_KEY, min_length=_MIN_SIGNING_KEY_BYTES),
+            signing_key=read_secret(environ, _SIGNING_KEY, min_length=MIN_SECRET_BYTES),
             result_hosts=read_hosts_and_ports(environ, "TTSORCH_RESULT_HOSTS"),
             max_active_jobs=read_number(environ, "TTSORCH_MAX_ACTIVE_JOBS", least=1),
             environ=dict(environ),
         )
-
-
-def _read_provider(environ: Mapping[str, str]) -> str:
-    raw = read(environ, "TTS_PROVIDER_MODE") or _PROVIDER
-    if raw.lower() not in provider_names():
-        raise ConfigurationError(
-            f"Invalid TTS_PROVIDER_MODE: {raw}. Expected one of: {', '.join(provider_names())}",
-            code="provider_unknown",
-            field="TTS_PROVIDER_MODE",
-        )
-    return raw.lower()
 
 
 # --- opening ------------------------------------------------------------------------------------------
@@ -220,7 +208,7 @@ def load_signing_key(config: Config) -> bytes:
         raise _signing_key_error(
             "must be set, because no key can be kept beside the database", detail=error.strerror
         ) from error
-    if len(key) < _MIN_SIGNING_KEY_BYTES:
+    if len(key) < MIN_SECRET_BYTES:
         raise _signing_key_error(
             "must be set, or the damaged .signing-key file beside the database removed"
         )

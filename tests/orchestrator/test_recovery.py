@@ -655,6 +655,16 @@ async def test_speech_in_hand_that_cannot_be_stored_is_an_unknown_outcome(
         assert (job.task.phase, provider.ledger.submits) == (Phase.SUBMIT_UNKNOWN, 1)
 
 
+async def test_speech_in_hand_that_cannot_be_opened_is_an_unknown_outcome() -> None:
+    """It was paid for, and nobody can say where it is."""
+    provider = FakeDirectProvider()
+    provider.script.fetch.append(ProviderUnavailable())
+    world = World(provider)
+    async with world.running() as tts:
+        job = await tts.poll_once((await world.submitted(tts)).task.id, owner=OWNER)
+    assert (job.task.phase, job.task.outcome_open) == (Phase.SUBMIT_UNKNOWN, True)
+
+
 async def test_our_own_storage_may_be_away_for_as_long_as_the_task_has_time() -> None:
     """A full disk is no verdict on the task: it is tried again until the deadline."""
     provider = FakeJobProvider(checks_until_ready=0)

@@ -15,7 +15,7 @@ from ttsorch.errors import ConfigurationError, ValidationError
 LINK_LIFETIME = 3600.0
 
 #: Half of what HMAC-SHA256 can use; anything shorter may be guessed.
-_MIN_SECRET_BYTES = 16
+MIN_SECRET_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class LinkSigner:
     secret: bytes
 
     def __post_init__(self) -> None:
-        if len(self.secret) < _MIN_SECRET_BYTES:
+        if len(self.secret) < MIN_SECRET_BYTES:
             raise ConfigurationError(
-                f"The signing key must have at least {_MIN_SECRET_BYTES} bytes.",
+                f"The signing key must have at least {MIN_SECRET_BYTES} bytes.",
                 code="signing_key_too_short",
             )
 

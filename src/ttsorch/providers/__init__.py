@@ -25,6 +25,22 @@ def provider_names() -> tuple[str, ...]:
     return tuple(_table())
 
 
+def known_provider(name: str) -> str:
+    """``name`` as the table spells it.
+
+    Raises:
+        ConfigurationError: no provider has this name (contract row R2).
+    """
+    known = name.strip().lower()
+    if known not in _table():
+        raise ConfigurationError(
+            f"Invalid TTS_PROVIDER_MODE: {name}. Expected one of: {', '.join(provider_names())}",
+            code="provider_unknown",
+            field="TTS_PROVIDER_MODE",
+        )
+    return known
+
+
 def load_provider(name: str, environ: Mapping[str, str]) -> Provider:
     """Make the provider called ``name``, configured from ``environ`` (the variables of its own docs).
 
@@ -32,12 +48,7 @@ def load_provider(name: str, environ: Mapping[str, str]) -> Provider:
         ConfigurationError: no provider has this name (contract row R2), it can't be imported, or a
             setting of its own is missing or malformed.
     """
-    entry = _table().get(name.strip().lower())
-    if entry is None:
-        raise ConfigurationError(
-            f"Invalid TTS_PROVIDER_MODE: {name}. Expected one of: {', '.join(provider_names())}",
-            code="provider_unknown",
-        )
+    entry = _table()[known_provider(name)]
     try:
         from_env = cast("Callable[[Mapping[str, str]], Provider]", entry.load().from_env)
     except (ImportError, AttributeError) as error:

@@ -320,6 +320,9 @@ class OrchestratorMachine(RuleBasedStateMachine):
         for owner in OWNERS:
             for job in anyio.run(self._all_of, owner):
                 self.seen.setdefault(job.task.id, job)
+                if job.task.idempotency_key and job.generation:
+                    key = (owner, job.task.idempotency_key)
+                    self.keys.setdefault(key, (job.generation.text, job.task.id))
 
     async def _all_of(self, owner: str) -> list[Job]:
         return list(await self.tasks.list_tasks(owner, limit=50))
