@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttsorch._keys import audio_key, audio_prefix, checked, owner_prefix
+from ttsorch._keys import audio_key, audio_prefix, checked, fence_of, owner_prefix
 from ttsorch.errors import ValidationError
 
 SUBJECTS = st.from_regex(r"[a-z0-9_-]{1,64}", fullmatch=True)
@@ -81,15 +81,16 @@ def test_a_key_holds_only_safe_characters(
     assert checked(key) == key
 
 
-@given(OWNERS, SUBJECTS, FENCES, FENCES, EXTENSIONS)
-def test_a_prefix_selects_one_fence(
-    owner: str, subject: str, fence: int, other: int, extension: str
+@given(OWNERS, SUBJECTS, SUBJECTS, FENCES, EXTENSIONS)
+def test_a_prefix_selects_one_subject_and_the_key_tells_the_fence(
+    owner: str, subject: str, other: str, fence: int, extension: str
 ) -> None:
-    """The prefix of a fence begins its keys of every format, and no other fence's."""
-    prefix = audio_prefix(owner, subject, fence)
-    assert audio_key(owner, subject, fence, extension).startswith(prefix)
-    if fence != other:
-        assert not audio_key(owner, subject, other, extension).startswith(prefix)
+    """The prefix begins all keys of its subject and none of another's; the fence can be read back."""
+    key, prefix = audio_key(owner, subject, fence, extension), audio_prefix(owner, subject)
+    assert key.startswith(prefix)
+    assert fence_of(key) == fence
+    if subject != other:
+        assert not audio_key(owner, other, fence, extension).startswith(prefix)
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,17 @@ class Flights(Generic[Result]):
         traceback: TracebackType | None,
     ) -> None:
         group = self._running_group()
-        with anyio.move_on_after(self._grace if exc is None else 0, shield=True):
-            for flight in list(self._flights.values()):
-                await flight.landed.wait()
-        for flight in self._flights.values():
-            flight.scope.cancel()
-        self._group = None
-        # Flights never raise, so the caller's own exception goes on as it is, in no exception group.
-        await group.__aexit__(None, None, None)
+        try:
+            with anyio.move_on_after(self._grace if exc is None else 0, shield=True):
+                for flight in list(self._flights.values()):
+                    await flight.landed.wait()
+        finally:
+            # Also when asyncio's own Task.cancel cut the wait short, which no shield keeps out.
+            for flight in self._flights.values():
+                flight.scope.cancel()
+            self._group = None
+            # Flights never raise, so the caller's own exception goes on, in no exception group.
+            await group.__aexit__(None, None, None)
 
     async def share(self, key: str, work: Callable[[], Awaitable[Result]]) -> Result | None:
         """The result of the flight under ``key``: of the one under way, else of ``work``, started now.

@@ -1,11 +1,11 @@
-"""How a transition gets onto its rows: compare-and-set, claims, leases, and telling the listeners.
+"""How a transition gets onto its rows: compare-and-set, claims and leases.
 
 Decides nothing about speech. Whoever comes second writes nothing and is handed the row's truth; a commit
 can't be cut off by cancellation, and is bounded all the same.
 """
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -13,14 +13,14 @@ from typing import TypeVar
 import anyio
 
 from ttsorch import states
+from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
 from ttsorch.errors import StorageUnavailable
-from ttsorch.models import Job, Phase, Policy, Task, Transition
-from ttsorch.protocols import Listener, TaskStore
-
-logger = logging.getLogger("ttsorch")
+from ttsorch.models import Job, Phase, Policy, Task
+from ttsorch.protocols import TaskStore
 
 _LOST_RACES = 20
+_LONGEST_WAIT = 30 * 24 * 3600.0
 _WRITE_PAUSE = 0.2
 
 T = TypeVar("T")
@@ -33,19 +33,20 @@ class Journal:
         self,
         tasks: TaskStore,
         policy: Policy,
-        listeners: Sequence[Listener],
+        announcer: Announcer,
         flights: Flights[Job | None],
     ) -> None:
         self._tasks = tasks
         self._policy = policy
-        self._listeners = tuple(listeners)
+        self._announcer = announcer
         self._flights = flights
 
     def now(self) -> datetime:
         return self._tasks.now()
 
     def after(self, seconds: float) -> datetime:
-        return self.now() + timedelta(seconds=seconds)
+        """So many seconds from now; a vendor's idea of a wait is taken for a month at most."""
+        return self.now() + timedelta(seconds=min(seconds, _LONGEST_WAIT))
 
     async def reread(self, job: Job) -> Job:
         """The row as it is now, also when its owner has deleted it; as last seen if it is gone."""
@@ -60,18 +61,17 @@ class Journal:
         Raises:
             StorageUnavailable: unknown whether it was written; rereading tells.
         """
-        with anyio.move_on_after(self._policy.commit, shield=True) as bound:
+        seconds = self._policy.insist if until_written else self._policy.commit
+        with _bounded_commit(seconds):
             written, after = await self._write(job, event, until_written)
-        if bound.cancelled_caught:
-            raise StorageUnavailable(detail="the commit took too long")
         if written is not None:
-            await self.announce(written, after)
+            self._announcer.announce(written, after)
         return after
 
     async def claim(self, job: Job, event: states.Event) -> Job | None:
         """:meth:`commit`, and take the task's lease with it; None when somebody else was first."""
         after = self._advanced(job, event)
-        with anyio.CancelScope(shield=True):
+        with _bounded_commit(self._policy.commit):
             task = await self._tasks.claim(
                 after.task,
                 after.generation,
@@ -81,7 +81,7 @@ class Journal:
         if task is None:
             return None
         claimed = Job(task, after.generation)
-        await self.announce(job.task.phase, claimed)
+        self._announcer.announce(job.task.phase, claimed)
         return claimed
 
     async def under_lease(self, job: Job, work: Callable[[], Awaitable[Job]]) -> Job:
@@ -94,14 +94,6 @@ class Journal:
             finally:
                 self._flights.stop(keeper)
         return await self.reread(job)
-
-    async def announce(self, before: Phase | None, job: Job) -> None:
-        """Tell every listener, after the commit."""
-        for listener in self._listeners:
-            try:
-                await listener(Transition(before, job))
-            except Exception:
-                logger.exception("a listener failed")
 
     def _advanced(self, job: Job, event: states.Event) -> Job:
         task = states.advance(job.task, event, self.now())
@@ -125,18 +117,38 @@ class Journal:
         raise StorageUnavailable(code="too_contended", detail="lost too many races for one task")
 
     async def _keep_lease(self, task: Task, scope: anyio.CancelScope) -> None:
+        """Renew until told to stop; end ``scope`` when the lease is lost, can't be known to be ours any
+        more, or outlives the task's own time."""
+        try:
+            ours_until = self._surely_ours_until(task.lease_until)
+            while anyio.current_time() < ours_until and self.now() < task.finish_by:
+                await anyio.sleep(self._policy.lease / 3)
+                with anyio.CancelScope(deadline=ours_until):
+                    if not await self._renewed(task):
+                        return
+                    ours_until = self._surely_ours_until(self.after(self._policy.lease))
+        finally:
+            scope.cancel()
+
+    async def _renewed(self, task: Task) -> bool:
         lease = self._policy.lease
-        ours_until = anyio.current_time() + lease * 2 / 3
-        while anyio.current_time() < ours_until:
-            await anyio.sleep(lease / 3)
-            try:
-                held = await self._tasks.renew(task.id, fence=task.fence, lease_seconds=lease)
-            except StorageUnavailable:
-                continue
-            if not held:
-                break
-            ours_until = anyio.current_time() + lease * 2 / 3
-        scope.cancel()
+        return await _insist(
+            partial(self._tasks.renew, task.id, fence=task.fence, lease_seconds=lease)
+        )
+
+    def _surely_ours_until(self, lease_until: datetime | None) -> float:
+        """On the event loop's clock: a third of a lease before its end on the store's clock."""
+        left = (lease_until - self.now()).total_seconds() if lease_until else 0.0
+        return anyio.current_time() + left - self._policy.lease / 3
+
+
+@contextmanager
+def _bounded_commit(seconds: float) -> Iterator[None]:
+    """Out of reach of cancellation, but not for ever."""
+    with anyio.move_on_after(seconds, shield=True) as bound:
+        yield
+    if bound.cancelled_caught:
+        raise StorageUnavailable(detail="the commit took too long")
 
 
 async def _insist(call: Callable[[], Awaitable[T]]) -> T:

@@ -29,9 +29,14 @@ def audio_key(owner: str, subject_id: str, fence: int, extension: str) -> str:
     return checked(f"{owner_prefix(owner)}/{subject_id}/{fence}.{extension}")
 
 
-def audio_prefix(owner: str, subject_id: str, fence: int) -> str:
-    """What every :func:`audio_key` of this fence begins with, whatever the format turned out to be."""
-    return f"{owner_prefix(owner)}/{subject_id}/{fence}."
+def audio_prefix(owner: str, subject_id: str) -> str:
+    """What every :func:`audio_key` of this subject begins with, whoever made it."""
+    return f"{owner_prefix(owner)}/{subject_id}/"
+
+
+def fence_of(key: str) -> int:
+    """The fencing token in an :func:`audio_key`."""
+    return int(key.rpartition("/")[2].partition(".")[0])
 
 
 def checked(key: str) -> str:

@@ -5,27 +5,31 @@ status check, and leaves a row from which anybody can go on. Which transitions a
 :mod:`ttsorch.states`; how they are written is in :mod:`ttsorch._journal`.
 """
 
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 import anyio
+import anyio.lowlevel
 
 from ttsorch import states
 from ttsorch._audio import AudioGate
 from ttsorch._journal import Journal
-from ttsorch._keys import audio_key, audio_prefix
+from ttsorch._keys import audio_key, audio_prefix, fence_of
 from ttsorch._retry import RetryBudget, retry_call
 from ttsorch.errors import (
     CorruptResult,
     ProviderError,
     ProviderTimeout,
+    ProviderUnavailable,
     ResultExpired,
     StorageUnavailable,
     TaskCancelled,
+    TtsorchError,
     ValidationError,
 )
 from ttsorch.models import (
@@ -33,6 +37,7 @@ from ttsorch.models import (
     Attempt,
     AudioSource,
     AudioStream,
+    Envelope,
     ErrorInfo,
     Failed,
     Job,
@@ -45,6 +50,7 @@ from ttsorch.models import (
     StoredAudio,
     SubmitResult,
     Task,
+    Ticket,
 )
 from ttsorch.protocols import BlobStore, Provider
 
@@ -79,7 +85,7 @@ class Steps:
             Phase.SUBMIT_UNKNOWN: self._resolve_unknown,
             Phase.RUNNING: self._check,
             Phase.READY: self._finalize,
-            Phase.STORING: self._recover,
+            Phase.STORING: self._finalize,
         }
 
     async def step(self, job: Job) -> Job:
@@ -103,16 +109,28 @@ class Steps:
     # --- submit ---------------------------------------------------------------------------------------
 
     async def submit(self, job: Job) -> Job:
-        """Under the submit lease: the one call that costs money, and the record of what came of it."""
-        return await self._journal.under_lease(job, partial(self._submit, job))
+        """Under the submit lease: the one call that costs money, and the record of what came of it; then
+        what follows from that."""
+        return await self._follow(await self._journal.under_lease(job, partial(self._submit, job)))
 
     async def _start(self, job: Job) -> Job:
         word = "provider_synthesizing" if self.runs_here(job.task) else "provider_submitting"
         claimed = await self._journal.claim(job, states.SubmitStarted(word))
         return await self.submit(claimed) if claimed else await self._journal.reread(job)
 
+    async def _follow(self, job: Job) -> Job:
+        """What may be done at once after a step that has given its lease back."""
+        if job.task.phase is Phase.SUBMIT_UNKNOWN:
+            return await self._resolve_unknown(job)
+        if job.task.phase is Phase.READY and states.is_due(job.task, self._journal.now()):
+            return await self._finalize(job)
+        return job
+
     async def _submit(self, job: Job) -> Job:
+        called = False
         try:
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            called = True
             result = await self._ask_to_submit(job)
         except ProviderError as error:
             return await self._submit_failed(job, error)
@@ -120,12 +138,14 @@ class Steps:
             return await self._journal.commit(job, states.TaskFailed(ErrorInfo.of(error)))
         except anyio.get_cancelled_exc_class():
             # We are being shut down. Whoever comes next needn't wait for the lease to expire.
-            await self._journal.commit(job, self._lost("stopped while the submit was under way"))
+            lost = self._lost("stopped while the submit was under way")
+            put_back = states.SubmitDeferred(lost.error, self._journal.now())
+            await self._journal.commit(job, lost if called else put_back)
             raise
         if isinstance(result, Accepted):
-            return await self._accepted(job, result)
+            return await self._accepted(job, _plain(result.ticket))
         if result.audio is not None:
-            return await self._store_in_hand(job, result.audio)
+            return await self._store_in_hand(job, result, result.audio)
         return await self._result_ready(job, result)
 
     async def _ask_to_submit(self, job: Job) -> SubmitResult:
@@ -136,47 +156,55 @@ class Steps:
             language=job.generation.language if job.generation else "Auto",
             options=job.task.options,
         )
-        submit = partial(
-            provider.submit, request, Attempt(key=job.task.id, number=job.task.attempts)
-        )
+        attempt = Attempt(key=job.task.id, number=job.task.attempts)
         left = self._seconds_left(job.task)
+        # Each try is bounded and guarded by itself: a certain "not sent" may be repeated, a doubt never.
+        submit = partial(_asked, left, partial(provider.submit, request, attempt), ambiguous=True)
         # A direct call that never started goes back into the queue instead, with a longer wait.
-        tries = 1 if provider.capabilities.direct else _SUBMIT_TRIES
-        patience = min(left, self._policy.submit_retry)
-        budget = self._budgets[provider.name]
-        call = partial(retry_call, submit, attempts=tries, deadline=patience, budget=budget)
-        return await _bounded(left, call, ambiguous=True)
+        return await retry_call(
+            submit,
+            attempts=1 if provider.capabilities.direct else _SUBMIT_TRIES,
+            deadline=min(left, self._policy.submit_retry),
+            budget=self._budgets[provider.name],
+        )
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:
         info = ErrorInfo.of(error)
         if error.ambiguous:
-            lost = states.SubmitLost(info, self._journal.after(self._policy.unknown_grace))
-            return await self._resolve_unknown(await self._journal.commit(job, lost))
+            grace = self._journal.after(self._policy.unknown_grace)
+            return await self._journal.commit(job, states.SubmitLost(info, grace))
         if error.retryable and self.runs_here(job.task):
             wait = error.retry_after or _backoff(self._policy.submit_backoff, job.task.attempts)
             deferred = states.SubmitDeferred(info, self._journal.after(wait))
             return await self._journal.commit(job, deferred)
         return await self._journal.commit(job, states.TaskFailed(info))
 
-    async def _accepted(self, job: Job, result: Accepted) -> Job:
+    async def _accepted(self, job: Job, ticket: Ticket) -> Job:
         """Record the ticket wherever the row is by now: a paid job must never be forgotten."""
-        check_at = self._journal.after(self._policy.check_interval)
-        event = states.SubmitAccepted(result.ticket, check_at)
+        event = states.SubmitAccepted(ticket, self._journal.after(self._policy.check_interval))
         after = await self._journal.commit(job, event, until_written=True)
-        if after.task.ticket == result.ticket:
+        if after.task.ticket == ticket:
             return after
-        late = states.TicketArrived(result.ticket)
+        late = states.TicketArrived(ticket)
         if after.task.ticket is None and states.allows(after.task, late):
             after = await self._journal.commit(after, late, until_written=True)
             return await self._after_end(after)
-        # Another attempt of this task is followed already; this one would only cost.
-        logger.warning("task %s: a second accepted job is cancelled", job.task.id)
-        await self._tell_to_cancel(replace(after.task, ticket=result.ticket))
+        await self._call_off(replace(after.task, ticket=ticket))
         return after
+
+    async def _call_off(self, task: Task) -> None:
+        """Another attempt of this task is followed already; this one would only cost. Its ticket has no
+        place on the row, so it is told to stop now or never."""
+        for tries in range(1, self._policy.max_cancel_attempts + 1):
+            if await self._tell_to_cancel(task):
+                logger.warning("task %s: a second accepted job was called off", task.id)
+                return
+            await anyio.sleep(_backoff(self._policy.submit_backoff, tries))
+        logger.error("task %s: a second accepted job could not be called off", task.id)
 
     async def _lose_submit(self, job: Job) -> Job:
         lost = self._lost("whoever submitted this died before the answer")
-        return await self._resolve_unknown(await self._journal.commit(job, lost))
+        return await self._follow(await self._journal.commit(job, lost))
 
     def _lost(self, detail: str) -> states.SubmitLost:
         error = ProviderTimeout(code="submission_outcome_unknown", detail=detail, ambiguous=True)
@@ -184,12 +212,15 @@ class Steps:
         return states.SubmitLost(ErrorInfo.of(error), resolve_by)
 
     async def _resolve_unknown(self, job: Job) -> Job:
-        """Ask again only if that was allowed; else wait for a late answer until the deadline."""
+        """Ask again only if that was allowed, and not for ever; else wait for a late answer until the
+        deadline."""
         policy = self._on_unknown or self._provider(job).capabilities.on_unknown
-        again = states.Resubmit(self._journal.after(self._policy.accept_within))
-        spent = job.task.resubmits >= self._policy.max_resubmits
-        if policy is not OnUnknown.RESUBMIT or spent or not states.allows(job.task, again):
+        if policy is not OnUnknown.RESUBMIT:
             return job
+        if job.task.resubmits >= self._policy.max_resubmits:
+            error = job.task.error or self._lost("asked again too often").error
+            return await self._journal.commit(job, states.TaskFailed(error, still_open=True))
+        again = states.Resubmit(self._journal.after(self._policy.accept_within))
         job = await self._journal.commit(job, again)
         return await self._start(job) if job.task.phase is Phase.QUEUED else job
 
@@ -198,14 +229,14 @@ class Steps:
     async def _check(self, job: Job) -> Job:
         check = partial(self._provider(job).check, job.task.ticket or {})
         try:
-            result = await _bounded(self._policy.provider_call, check)
+            result = await _asked(self._policy.provider_call, check)
         except ProviderError as error:
             return _troubled(job, error)
         if isinstance(result, Running):
             return await self._note_progress(job, result)
         if isinstance(result, Failed):
             return await self._journal.commit(job, states.TaskFailed(result.error))
-        return await self._result_ready(job, result)
+        return await self._follow(await self._result_ready(job, result))
 
     async def _note_progress(self, job: Job, result: Running) -> Job:
         """Written only when the word is new: most polls of a running job cost no second statement."""
@@ -217,9 +248,8 @@ class Steps:
         return await self._journal.commit(job, event)
 
     async def _result_ready(self, job: Job, result: Ready) -> Job:
-        event = states.ResultReady(result.envelope or {}, result.expires_at)
-        job = await self._journal.commit(job, event, until_written=True)
-        return await self._finalize(job) if job.task.phase is Phase.READY else job
+        event = states.ResultReady(_plain(result.envelope or {}), result.expires_at)
+        return await self._journal.commit(job, event, until_written=True)
 
     # --- finalize -------------------------------------------------------------------------------------
 
@@ -228,51 +258,63 @@ class Steps:
         claimed = await self._journal.claim(job, states.StoreStarted())
         if claimed is None:
             return await self._journal.reread(job)
-        return await self._store_from(claimed, self._provider(job).fetch(job.task.envelope or {}))
+        # Only who was here before can have left something behind.
+        first = job.task.phase is Phase.READY and not job.task.finalize_attempts
+        store = partial(self._store_from_anywhere, claimed, first=first)
+        return await self._follow(await self._journal.under_lease(claimed, store))
 
-    async def _recover(self, job: Job) -> Job:
-        """Whoever was storing died. What was uploaded whole but not yet published is used; else the
-        result is fetched again; a result that only existed in the dead one's hands is lost."""
-        claimed = await self._journal.claim(job, states.StoreStarted())
-        if claimed is None:
-            return await self._journal.reread(job)
-        task = claimed.task
-        prefix = audio_prefix(task.owner, _subject(task), job.task.fence)
-        spooled = [blob.key async for blob in self._blobs.list(prefix)]
-        if spooled:
-            return await self._store_from(claimed, self._reopened(spooled[0]))
-        if task.envelope is not None:
-            return await self._store_from(claimed, self._provider(job).fetch(task.envelope))
+    async def _store_from_anywhere(self, job: Job, *, first: bool) -> Job:
+        """What was uploaded whole but not yet published is used; else the result is fetched; a result
+        that only existed in a dead one's hands is lost."""
+        try:
+            left_behind = None if first else await self._left_behind(job.task)
+        except StorageUnavailable as error:
+            return await self._store_failed(job, error)
+        if left_behind is not None:
+            return await self._store(job, self._reopened(left_behind))
+        if job.task.envelope is not None:
+            return await self._store(job, self._provider(job).fetch(job.task.envelope))
         lost = self._lost("whoever held the speech died before it was stored")
-        return await self._resolve_unknown(await self._journal.commit(claimed, lost))
+        # When it was our own storage that failed, that is what the operator has to read.
+        return await self._journal.commit(job, replace(lost, error=job.task.error or lost.error))
+
+    async def _left_behind(self, task: Task) -> str | None:
+        """The newest upload of an earlier holder. A blob is whole or not there, so it is as good as the
+        result itself."""
+        found = [blob.key async for blob in self._blobs.list(audio_prefix(*_subject(task)))]
+        return max(found, key=fence_of, default=None)
 
     @asynccontextmanager
     async def _reopened(self, key: str) -> AsyncIterator[AudioStream]:
         async with self._blobs.open(key) as blob:
             yield AudioStream(blob.chunks, blob.content_type, blob.size)
 
-    async def _store_in_hand(self, job: Job, source: AudioSource) -> Job:
+    async def _store_in_hand(self, job: Job, result: Ready, source: AudioSource) -> Job:
         """A direct provider's answer is the speech itself: store it under the lease we already hold."""
-        async with AsyncExitStack() as stack:
-            try:
-                stream = await stack.enter_async_context(source)
-            except ProviderError as error:
-                return await self._lose_in_hand(job, error)
-            storing = await self._journal.commit(job, states.StoreStarted())
-            still_ours = storing.task.fence == job.task.fence
-            if storing.task.phase is Phase.STORING and still_ours:
+        receive = partial(self._receive, job, result, source)
+        try:
+            return await _asked(self._seconds_left(job.task), receive)
+        except ProviderError as error:
+            return await self._lose_in_hand(job, error)
+
+    async def _receive(self, job: Job, result: Ready, source: AudioSource) -> Job:
+        envelope = None if result.envelope is None else _plain(result.envelope)
+        async with source as stream:
+            started = states.StoreStarted(envelope, result.expires_at)
+            storing = await self._journal.commit(job, started)
+            if storing.task.phase is Phase.STORING and storing.task.fence == job.task.fence:
                 return await self._store(storing, nullcontext(stream))
             return storing
-
-    async def _store_from(self, job: Job, source: AudioSource) -> Job:
-        return await self._journal.under_lease(job, partial(self._store, job, source))
 
     async def _store(self, job: Job, source: AudioSource) -> Job:
         copy = partial(self._copy, job.task, source)
         try:
-            audio = await _bounded(self._seconds_left(job.task), copy)
+            audio = await _asked(self._seconds_left(job.task), copy)
         except (ProviderError, StorageUnavailable) as error:
             return await self._store_failed(job, error)
+        except anyio.get_cancelled_exc_class():
+            await self._journal.commit(job, self._deferred(job, ProviderUnavailable()))
+            raise
         published = await self._journal.commit(job, states.Stored(audio))
         if published.task.audio != audio:
             await self._discard(audio)
@@ -281,7 +323,7 @@ class Steps:
     async def _copy(self, task: Task, source: AudioSource) -> StoredAudio:
         async with source as stream:
             gate = await AudioGate.open(stream, max_bytes=self._policy.max_audio_bytes)
-            key = audio_key(task.owner, _subject(task), task.fence, gate.format.extension)
+            key = audio_key(*_subject(task), task.fence, gate.format.extension)
             await self._blobs.put(key, gate.chunks(), gate.format.content_type)
             return gate.stored(key)
 
@@ -293,28 +335,37 @@ class Steps:
             logger.warning("an orphan blob stays for collect_orphans: %s", error.code)
 
     async def _store_failed(self, job: Job, error: ProviderError | StorageUnavailable) -> Job:
+        logger.warning("task %s: not stored: %s (%s)", job.task.id, error.code, error.detail)
+        info, tries = ErrorInfo.of(error), job.task.finalize_attempts + 1
+        if isinstance(error, StorageUnavailable):
+            # Ours may be away for as long as the task has time. It may even have kept the upload whose
+            # answer it lost, so speech that was in our hands is looked for before it is given up.
+            return await self._journal.commit(job, self._deferred(job, error))
         if job.task.envelope is None:
             return await self._lose_in_hand(job, error)
-        info, tries = ErrorInfo.of(error), job.task.finalize_attempts + 1
-        # Our own storage may be down for as long as the task has time; a provider gets a few tries.
-        if isinstance(error, ProviderError) and tries >= self._policy.max_finalize_attempts:
+        if tries >= self._policy.max_finalize_attempts:
             return await self._journal.commit(job, states.TaskFailed(info))
-        wait = error.retry_after or _backoff(self._policy.finalize_backoff, tries)
-        retry_at = self._journal.after(wait)
         if not isinstance(error, ResultExpired):
-            return await self._journal.commit(job, states.StoreDeferred(info, retry_at))
+            return await self._journal.commit(job, self._deferred(job, error))
         # A job provider may give a fresh URL for an old ticket; otherwise the audio is gone.
         if job.task.ticket is None:
             return await self._journal.commit(job, states.TaskFailed(info))
+        retry_at = self._deferred(job, error).retry_at
         return await self._journal.commit(job, states.ResultLost(info, retry_at))
 
-    async def _lose_in_hand(self, job: Job, error: ProviderError | StorageUnavailable) -> Job:
-        """Speech that can't be fetched again: bad speech is the provider's answer, a failure of our own
-        storage loses a call that may have cost money."""
+    def _deferred(
+        self, job: Job, error: ProviderError | StorageUnavailable
+    ) -> states.StoreDeferred:
+        backoff = _backoff(self._policy.finalize_backoff, job.task.finalize_attempts + 1)
+        retry_at = self._journal.after(error.retry_after or backoff)
+        return states.StoreDeferred(ErrorInfo.of(error), retry_at)
+
+    async def _lose_in_hand(self, job: Job, error: ProviderError) -> Job:
+        """Speech that can't be asked for again: bad speech is the provider's answer; speech that broke off
+        loses a call that may have cost money."""
         if isinstance(error, CorruptResult):
             return await self._journal.commit(job, states.TaskFailed(ErrorInfo.of(error)))
-        lost = self._lost(f"the speech could not be stored: {error.code}")
-        return await self._resolve_unknown(await self._journal.commit(job, lost))
+        return await self._journal.commit(job, self._lost(f"the speech broke off: {error.code}"))
 
     # --- cancel ---------------------------------------------------------------------------------------
 
@@ -343,7 +394,7 @@ class Steps:
         if provider is None:
             return False
         try:
-            await _bounded(self._policy.provider_call, partial(provider.cancel, task.ticket or {}))
+            await _asked(self._policy.provider_call, partial(provider.cancel, task.ticket or {}))
         except ProviderError:
             return False
         return True
@@ -357,12 +408,19 @@ class Steps:
         return (task.finish_by - self._journal.now()).total_seconds()
 
 
-def _subject(task: Task) -> str:
-    return task.generation_id or task.id
+def _subject(task: Task) -> tuple[str, str]:
+    """Whose audio it is, and of what."""
+    return task.owner, task.generation_id or task.id
+
+
+def _plain(record: Ticket | Envelope) -> Ticket:
+    """As it will be read back from the row, so that the two can be compared."""
+    plain: Ticket = json.loads(json.dumps(record, default=dict))
+    return plain
 
 
 def _backoff(base: float, tries: int) -> float:
-    return float(min(60.0, base * 2 ** (tries - 1)))
+    return min(60.0, base * 2.0 ** min(tries - 1, 16))
 
 
 def _troubled(job: Job, error: ProviderError) -> Job:
@@ -370,11 +428,20 @@ def _troubled(job: Job, error: ProviderError) -> Job:
     return replace(job, task=replace(job.task, word="status_error", error=ErrorInfo.of(error)))
 
 
-async def _bounded(
-    seconds: float, call: Callable[[], Awaitable[T]], *, ambiguous: bool = False
-) -> T:
+async def _asked(seconds: float, call: Callable[[], Awaitable[T]], *, ambiguous: bool = False) -> T:
+    """A call into an adapter, bounded, and with nothing but our own errors coming out of it."""
     try:
         with anyio.fail_after(max(0.0, seconds)):
             return await call()
+    except TtsorchError:
+        raise
     except TimeoutError as error:
         raise ProviderTimeout(detail="our own deadline passed", ambiguous=ambiguous) from error
+    except Exception as error:
+        logger.exception("a defect in an adapter")
+        raise ProviderUnavailable(
+            code="adapter_defect",
+            detail=type(error).__name__,
+            retryable=False,
+            ambiguous=ambiguous,
+        ) from error

@@ -10,11 +10,14 @@ import unicodedata
 from ttsorch.errors import ValidationError
 from ttsorch.models import Capabilities, SpeechRequest
 
-#: Categories of characters that nobody can hear or see alone: separators, controls, combining marks.
-_SILENT_CATEGORIES = ("Z", "C", "M")
+#: Categories of characters that nobody can hear or see alone: separators, combining marks, controls and
+#: formats. What this Python's tables don't know yet (Cn) may well be a letter.
+_SILENT_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Mn", "Mc", "Me", "Cc", "Cf"})
 
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SHOWN_LANGUAGES = 20
+#: "Whatever the provider takes it for"; always allowed.
+_ANY_LANGUAGE = "Auto"
 
 
 def count_characters(text: str) -> int:
@@ -25,7 +28,7 @@ def count_characters(text: str) -> int:
 def is_blank(text: str) -> bool:
     """Whether ``text`` holds nothing that could be spoken: only spaces, controls, zero-width and
     combining characters."""
-    return all(unicodedata.category(character)[0] in _SILENT_CATEGORIES for character in text)
+    return all(unicodedata.category(character) in _SILENT_CATEGORIES for character in text)
 
 
 def check(request: SpeechRequest, provider_name: str, capabilities: Capabilities) -> None:
@@ -54,13 +57,21 @@ def check_text(text: str, limit: int) -> None:
             field="text",
             limit=limit,
         )
-    # PostgreSQL can't store the one, UTF-8 can't express the other.
+    check_encoding(text)
+    if is_blank(text):
+        raise ValidationError("Please enter text to speak", code="text_required", field="text")
+
+
+def check_encoding(text: str) -> None:
+    """Refuse NUL, which PostgreSQL can't store, and lone surrogates, which UTF-8 can't express.
+
+    Raises:
+        ValidationError: code ``text_encoding``.
+    """
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in text):
         raise ValidationError(
             "Text contains characters that cannot be spoken.", code="text_encoding", field="text"
         )
-    if is_blank(text):
-        raise ValidationError("Please enter text to speak", code="text_required", field="text")
 
 
 def check_idempotency_key(key: str) -> None:
@@ -77,6 +88,13 @@ def check_idempotency_key(key: str) -> None:
         )
 
 
+def canonical_language(language: str, languages: tuple[str, ...]) -> str:
+    """``language`` as it is spelled in ``languages``: a history that holds "english" beside "English"
+    can't be compared with what is offered. One that isn't listed stays as it is."""
+    spellings = {known.casefold(): known for known in (_ANY_LANGUAGE, *languages)}
+    return spellings.get(language.casefold(), language)
+
+
 def _check_voice(request: SpeechRequest, provider_name: str) -> None:
     owner = request.voice.tts_provider
     if owner != provider_name:
@@ -89,7 +107,9 @@ def _check_voice(request: SpeechRequest, provider_name: str) -> None:
 
 
 def _check_language(language: str, languages: tuple[str, ...]) -> None:
-    if not languages or language.casefold() in {known.casefold() for known in ("Auto", *languages)}:
+    if not languages or language.casefold() in {
+        known.casefold() for known in (_ANY_LANGUAGE, *languages)
+    }:
         return
     shown = ", ".join(languages[:_SHOWN_LANGUAGES]) + (
         ", …" if len(languages) > _SHOWN_LANGUAGES else ""

@@ -20,7 +20,7 @@ body. ``detail`` is for the operator's log only.
     │   ├── ProviderRejected     provider_rejected     it won't serve this, however often we ask
     │   └── ProviderTimeout      timeout               it did not answer in time
     ├── StorageUnavailable       provider_unavailable  our own database or blob store can't answer
-    │   ├── BlobNotFound
+    │   ├── BlobNotFound         validation
     │   ├── BlobExists
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
@@ -218,8 +218,9 @@ class StorageUnavailable(TtsorchError):
 
 
 class BlobNotFound(StorageUnavailable):
-    """No blob has this key."""
+    """No blob has this key; asking again won't change that."""
 
+    category = Category.VALIDATION
     default_code = "blob_not_found"
     default_message = "The stored audio is missing."
     http_status = 404

@@ -422,7 +422,9 @@ class Policy:
     A task must be accepted within ``accept_within`` and end within ``finish_within`` plus
     ``finish_per_character`` for each UTF-16 code unit of its text. A lease is renewed at a third of
     ``lease``, and its holder stops on its own once it could not renew for two thirds. A job provider's
-    submit that certainly did not start is repeated for ``submit_retry`` at most.
+    submit that certainly did not start is repeated for ``submit_retry`` at most. A commit is given
+    ``commit``, and ``insist`` if it records what a provider answered. ``concurrency`` counts the direct
+    syntheses of this process, ``sweep_concurrency`` all other steps of its sweeps.
     """
 
     lease: float = 10.0
@@ -441,8 +443,10 @@ class Policy:
     provider_call: float = 30.0
     max_audio_bytes: int = 512 * 1024 * 1024
     commit: float = 5.0
+    insist: float = 30.0
     shutdown_grace: float = 5.0
     sweep_interval: float = 2.0
     sweep_batch: int = 50
     concurrency: int = 4
+    sweep_concurrency: int = 16
     orphan_grace: float = 3600.0

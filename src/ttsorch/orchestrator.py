@@ -15,6 +15,7 @@ import json
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,10 +24,16 @@ from types import TracebackType
 import anyio
 
 from ttsorch import states
+from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
 from ttsorch._journal import Journal
 from ttsorch._steps import Steps
-from ttsorch.capabilities import check, check_idempotency_key, count_characters
+from ttsorch.capabilities import (
+    check,
+    check_encoding,
+    check_idempotency_key,
+    count_characters,
+)
 from ttsorch.errors import IdempotencyConflict, NotFound, TtsorchError, ValidationError
 from ttsorch.models import (
     Generation,
@@ -100,10 +107,13 @@ class Orchestrator:
         self.policy = policy or Policy()
         self.background = background
         self._max_active_jobs = max_active_jobs
+        self._announcer = Announcer(listeners)
+        self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
         self._turns: Flights[None] = Flights(0)
-        self._slots = anyio.Semaphore(self.policy.concurrency)
-        self._journal = Journal(tasks, self.policy, listeners, self._flights)
+        self._synthesis_slots = anyio.Semaphore(self.policy.concurrency)
+        self._other_slots = anyio.Semaphore(self.policy.sweep_concurrency)
+        self._journal = Journal(tasks, self.policy, self._announcer, self._flights)
         self._steps = Steps(
             journal=self._journal,
             providers={each.name: each for each in (*also, provider)},
@@ -113,10 +123,16 @@ class Orchestrator:
         )
 
     async def __aenter__(self) -> "Orchestrator":
-        await self._flights.__aenter__()
-        await self._turns.__aenter__()
-        if self.background:
-            self._turns.start("sweep", self._sweep_forever)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._deliveries)
+            deliver = partial(self._announcer.deliver, self._announcer.open())
+            self._deliveries.start("listeners", deliver)
+            stack.callback(self._announcer.close)
+            await stack.enter_async_context(self._flights)
+            await stack.enter_async_context(self._turns)
+            if self.background:
+                self._turns.start("sweep", self._sweep_forever)
+            self._open = stack.pop_all()
         return self
 
     async def __aexit__(
@@ -125,11 +141,8 @@ class Orchestrator:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # First nothing new begins, then what has begun may land.
-        try:
-            await self._turns.__aexit__(exc_type, exc, traceback)
-        finally:
-            await self._flights.__aexit__(exc_type, exc, traceback)
+        # First nothing new begins, then what has begun may land, then the listeners hear of it.
+        await self._open.__aexit__(exc_type, exc, traceback)
 
     def now(self) -> datetime:
         """The task store's clock: the one that rows and leases go by."""
@@ -154,32 +167,45 @@ class Orchestrator:
         """
         self._check_request(request, owner, idempotency_key)
         task, generation = self._new_rows(request, owner, idempotency_key)
-        job_provider = not self.provider.capabilities.direct
-        if job_provider:
-            task = states.advance(task, states.SubmitStarted("provider_submitting"), self.now())
-            generation = states.reflect(generation, task)
-        job = await self.tasks.create(
-            task,
-            generation,
-            lease_seconds=self.policy.lease if job_provider else None,
-            max_active=self._max_active_jobs,
-        )
+        # One flight from before the insert to after the provider's answer: nobody can step in between,
+        # and a caller that goes away leaves no job behind that nobody sends.
+        work = self._create if self.provider.capabilities.direct else self._create_and_send
+        job = await self._flights.share(task.id, partial(work, task, generation))
+        return job or await self._journal.reread(Job(task, generation))
+
+    async def _create(self, task: Task, generation: Generation) -> Job:
+        job = await self.tasks.create(task, generation, max_active=self._max_active_jobs)
         if job.task.id != task.id:
             return self._repeated(job, task)
-        await self._journal.announce(None, job)
-        if job_provider:
-            return await self._fly(job, self._steps.submit)
+        self._announcer.announce(None, job)
         if self.background:
             self._take_turn(job)
         return job
 
+    async def _create_and_send(self, task: Task, generation: Generation) -> Job:
+        task = states.advance(task, states.SubmitStarted("provider_submitting"), self.now())
+        job = await self.tasks.create(
+            task,
+            states.reflect(generation, task),
+            lease_seconds=self.policy.lease,
+            max_active=self._max_active_jobs,
+        )
+        if job.task.id != task.id:
+            return self._repeated(job, task)
+        self._announcer.announce(None, job)
+        return await self._steps.submit(job)
+
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
     ) -> None:
-        if not owner or "\0" in owner:
+        if not owner:
             raise ValidationError("An owner is required.", code="owner_required", field="owner")
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
+        for text in (owner, request.language):
+            check_encoding(text)
+        if request.voice.owner not in (None, owner):
+            raise NotFound("Voice not found", code="voice_not_found")
         check(request, self.provider.name, self.provider.capabilities)
         if isinstance(self.provider, RequestChecking):
             self.provider.check_request(request)
@@ -223,9 +249,9 @@ class Orchestrator:
     async def poll_once(self, task_id: str, *, owner: str) -> Job:
         """What a client's poll does: count it, take the task one step further, say how it stands.
 
-        At most one exchange with the provider; polls of one task in this process share it. When the
-        provider could not be asked, the job comes back unchanged but for an unsaved ``error`` and the
-        word ``status_error``.
+        At most one status check, and when the speech is ready, the copy of it; polls of one task in this
+        process share both. When the provider could not be asked, the job comes back unchanged but for an
+        unsaved ``error`` and the word ``status_error``.
 
         Raises:
             NotFound: no such task for this owner.
@@ -320,11 +346,13 @@ class Orchestrator:
         page: int = 1,
         per_page: int = 20,
         search: str = "",
-        status: Status | None = None,
+        status: Status | tuple[Status, ...] | None = None,
     ) -> Page[Generation]:
-        """The owner's generations, newest first (contract R7)."""
+        """The owner's generations, newest first (contract R7); only those in ``status``, one or several,
+        if there is any."""
+        wanted = (status,) if isinstance(status, Status) else status or ()
         return await self.tasks.list_generations(
-            owner, page=page, per_page=per_page, search=search, status=status
+            owner, page=page, per_page=per_page, search=search, status=wanted
         )
 
     async def get_generation(self, generation_id: str, *, owner: str) -> Generation:
@@ -427,6 +455,9 @@ class Orchestrator:
                     self._take_turn(job)
             except TtsorchError as error:
                 logger.warning("sweep: %s (%s)", error.code, error.detail)
+            except Exception:
+                # A defect in a store must not be the end of all sweeping.
+                logger.exception("sweep")
             await anyio.sleep(self.policy.sweep_interval)
 
     # --- flights --------------------------------------------------------------------------------------
@@ -443,8 +474,10 @@ class Orchestrator:
         self._turns.start(job.task.id, partial(self._step_in_turn, job))
 
     async def _step_in_turn(self, job: Job) -> None:
-        # The wait for a slot is outside the flight, so that no poll ever waits for it too.
-        async with self._slots:
+        # The wait for a slot is outside the flight, so that no poll ever waits for it too; and what takes
+        # long has slots of its own, so that it holds up nothing else.
+        synthesis = self._steps.runs_here(job.task) and job.task.envelope is None
+        async with self._synthesis_slots if synthesis else self._other_slots:
             await self._fly(await self._journal.reread(job), self._steps.step)
 
     def _poll_drives(self, task: Task) -> bool:
@@ -454,7 +487,8 @@ class Orchestrator:
             return False
         if task.phase is Phase.QUEUED and self.background:
             return False
-        return task.phase not in (Phase.QUEUED, Phase.READY) or states.is_due(task, now)
+        put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
+        return states.is_due(task, now) or not put_off
 
 
 def _found(job: Job | None) -> Job:
@@ -466,7 +500,7 @@ def _found(job: Job | None) -> Job:
 def _payload_hash(request: SpeechRequest) -> str:
     """Tells a repeated request from another one under the same idempotency key."""
     payload = [request.text, request.voice.id, request.language, request.options]
-    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 

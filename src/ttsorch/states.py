@@ -146,10 +146,19 @@ class ResultReady:
 
 @dataclass(frozen=True, slots=True)
 class StoreStarted:
-    """The result is being copied: under a fresh lease, or by who just received it and holds one."""
+    """The result is being copied: under a fresh lease, or by who just received it and holds one. An
+    ``envelope`` that came with the bytes is the way back to them after a crash."""
+
+    envelope: Envelope | None = None
+    expires_at: datetime | None = None
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return replace(task, outcome_open=False)
+        return replace(
+            task,
+            outcome_open=False,
+            envelope=self.envelope or task.envelope,
+            result_expires_at=self.expires_at or task.result_expires_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +206,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
-    """It is certain that no audio will come."""
+    """No audio will come. ``still_open``: of some call we never learned what became of it."""
 
     error: ErrorInfo
+    still_open: bool = False
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return replace(_ended(task, now, error=self.error), outcome_open=False)
+        return replace(_ended(task, now, error=self.error), outcome_open=self.still_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +220,10 @@ class DeadlinePassed:
     """A deadline went by; which one follows from the phase. The provider may still be working."""
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return _owing(_ended(task, now, error=_DEADLINE_ERRORS[task.phase]), now)
+        error = _DEADLINE_ERRORS[task.phase]
+        if task.error is not None:
+            error = replace(error, detail=f"{error.detail}; last: {task.error.code}")
+        return _owing(_ended(task, now, error=error), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +313,7 @@ def _deadline_error(code: str, detail: str) -> ErrorInfo:
     )
 
 
-_NOT_ACCEPTED = _deadline_error("accept_deadline_passed", "no attempt could start in time")
+_NOT_ACCEPTED = _deadline_error("accept_deadline_passed", "no attempt was accepted in time")
 _NOT_KNOWN = _deadline_error("submission_outcome_unknown", "the submit was never answered")
 _NOT_FINISHED = _deadline_error("finish_deadline_passed", "accepted, but not finished in time")
 
@@ -392,13 +405,21 @@ def advance(task: Task, event: Event, now: datetime) -> Task:
     if not allows(task, event):
         raise IllegalTransition(detail=f"{type(event).__name__} in phase {task.phase}")
     now = max(now, task.updated_at)
-    changed = event.apply(task, now)
-    return replace(
-        changed,
+    after = replace(
+        event.apply(task, now),
         phase=TRANSITIONS[task.phase][type(event)],
         version=task.version + 1,
         updated_at=now,
     )
+    return _looked_at_by_its_deadline(after)
+
+
+def _looked_at_by_its_deadline(task: Task) -> Task:
+    """A vendor may ask for a wait that is longer than the task has time."""
+    last = deadline(task)
+    if last is None or task.next_action_at is None:
+        return task
+    return replace(task, next_action_at=min(task.next_action_at, last))
 
 
 # --- the rest of what follows from a task's state -----------------------------------------------------

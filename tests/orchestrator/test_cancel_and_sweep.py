@@ -7,7 +7,7 @@ import pytest
 
 from tests.orchestrator.world import OWNER, POLICY, World, completed, polled_to_the_end
 from ttsorch.errors import InternalError, NotFound, ProviderUnavailable, StorageUnavailable
-from ttsorch.models import Phase, Status, Transition
+from ttsorch.models import Generation, Phase, Status, Task, Transition
 from ttsorch.orchestrator import SweepReport
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
@@ -239,11 +239,22 @@ async def test_a_sweep_finishes_what_nobody_polls() -> None:
             assert (await world.stored(job)).task.poll_count == 0
 
 
-async def test_one_bad_task_does_not_stop_the_sweep() -> None:
+async def test_one_bad_task_does_not_stop_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its failure is reported, the others go on."""
-    provider = FakeDirectProvider()
-    provider.script.submit.append(KeyError("a defect"))
-    world = World(provider)
+    world = World(FakeDirectProvider())
+    original = world.tasks.claim
+    failures = [StorageUnavailable()]
+
+    async def claim(
+        task: Task, generation: Generation | None, *, expected_version: int, lease_seconds: float
+    ) -> Task | None:
+        if failures:
+            raise failures.pop()
+        return await original(
+            task, generation, expected_version=expected_version, lease_seconds=lease_seconds
+        )
+
+    monkeypatch.setattr(world.tasks, "claim", claim)
     async with world.running() as tts:
         jobs = [await world.submitted(tts) for _ in range(3)]
         assert await tts.sweep_once() == SweepReport(stepped=3, failed=1)

@@ -263,18 +263,32 @@ async def test_polls_respect_the_wait_that_a_busy_direct_provider_asked_for() ->
         assert completed(await tts.poll_once(job.task.id, owner=OWNER))
 
 
-async def test_a_defect_in_an_adapter_is_ours_to_answer_for() -> None:
-    """An unexpected exception becomes InternalError; the task stays and its outcome is open."""
+async def test_a_defect_in_an_adapter_is_an_unknown_outcome() -> None:
+    """An unexpected exception out of a paid call says nothing about the bill."""
     provider = FakeDirectProvider()
     provider.script.submit.append(KeyError("oops"))
     world = World(provider)
+    async with world.running() as tts:
+        job = await tts.poll_once((await world.submitted(tts)).task.id, owner=OWNER)
+    assert job.task.error is not None
+    assert (job.task.phase, job.task.error.code) == (Phase.SUBMIT_UNKNOWN, "adapter_defect")
+    assert job.task.outcome_open
+
+
+async def test_a_defect_of_ours_is_ours_to_answer_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unexpected exception becomes InternalError, with the cause chained; the task stays."""
+    world = World(FakeDirectProvider())
+
+    async def broken(*args: object, **kwargs: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr(world.tasks, "claim", broken)
     async with world.running() as tts:
         job = await world.submitted(tts)
         with pytest.raises(InternalError) as caught:
             await tts.poll_once(job.task.id, owner=OWNER)
     assert isinstance(caught.value.__cause__, KeyError)
-    stored = await world.stored(job)
-    assert (stored.task.phase, stored.task.outcome_open) == (Phase.SUBMITTING, True)
+    assert (await world.stored(job)).task.phase is Phase.QUEUED
 
 
 class PickyProvider(FakeJobProvider):
@@ -291,7 +305,9 @@ class PickyProvider(FakeJobProvider):
         (a_request("x" * 10_001), OWNER, None, "text_too_long"),
         (a_request(provider="other"), OWNER, None, "voice_provider_mismatch"),
         (a_request(), "", None, "owner_required"),
-        (a_request(), "a\0b", None, "owner_required"),
+        (a_request(), "a\0b", None, "text_encoding"),
+        (a_request(), "a\ud800", None, "text_encoding"),
+        (replace(a_request(), language="\ud800"), OWNER, None, "text_encoding"),
         (a_request(), OWNER, "", "idempotency_key_invalid"),
         (a_request(), OWNER, "x" * 129, "idempotency_key_invalid"),
         (a_request(), OWNER, "ключ", "idempotency_key_invalid"),
