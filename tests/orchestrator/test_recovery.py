@@ -152,7 +152,7 @@ async def test_a_database_that_stays_away_leaves_the_task_for_later(
 ) -> None:
     """The caller is told; the row is as it was, and the accepted job shows up as unknown."""
     provider = FakeJobProvider()
-    world = World(provider, policy=replace(POLICY, commit=0.05))
+    world = World(provider, policy=replace(POLICY, insist=0.05))
     async with world.running() as tts:
         with monkeypatch.context() as patch:
             patch.setattr(world.tasks, "replace", _unavailable)
@@ -169,7 +169,7 @@ async def test_a_commit_that_hangs_is_given_up_in_bounded_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A stuck database doesn't take the step with it for ever."""
-    world = World(FakeJobProvider(), policy=replace(POLICY, commit=0.02))
+    world = World(FakeJobProvider(), policy=replace(POLICY, insist=0.02))
 
     async def hang(*args: object, **kwargs: object) -> None:
         await anyio.sleep_forever()

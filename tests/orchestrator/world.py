@@ -17,7 +17,7 @@ from ttsorch.testing.speech import a_request
 
 OWNER = "owner-1"
 STRANGER = "owner-2"
-POLICY = Policy(shutdown_grace=0.05, commit=1.0)
+POLICY = Policy(shutdown_grace=0.05, commit=1.0, insist=1.0)
 
 
 @dataclass
