@@ -21,6 +21,7 @@ from ttsorch.models import (
     Accepted,
     Attempt,
     BlobInfo,
+    Generation,
     Job,
     JsonValue,
     OnUnknown,
@@ -29,6 +30,7 @@ from ttsorch.models import (
     Running,
     SpeechRequest,
     Status,
+    Task,
     Ticket,
     Transition,
 )
@@ -223,6 +225,34 @@ async def test_a_caller_that_goes_away_during_the_insert_still_gets_its_job_sent
         await anyio.wait_all_tasks_blocked()
         job = await submit()
     assert job.task.ticket == {"id": "job-1"}
+
+
+async def test_a_step_that_is_stopped_before_its_call_puts_the_task_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nothing was sent, so nothing is unknown."""
+    provider = FakeDirectProvider()
+    world = World(provider)
+    original = world.tasks.claim
+    async with world.running() as tts:
+
+        async def claim(
+            task: Task,
+            generation: Generation | None,
+            *,
+            expected_version: int,
+            lease_seconds: float,
+        ) -> Task | None:
+            claimed = await original(
+                task, generation, expected_version=expected_version, lease_seconds=lease_seconds
+            )
+            tts._flights.stop(task.id)
+            return claimed
+
+        monkeypatch.setattr(world.tasks, "claim", claim)
+        job = await tts.poll_once((await world.submitted(tts)).task.id, owner=OWNER)
+    assert (job.task.phase, job.task.outcome_open) == (Phase.QUEUED, False)
+    assert provider.ledger.submits == 0
 
 
 async def test_an_orchestrator_that_is_not_running_writes_nothing() -> None:
