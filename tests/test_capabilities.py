@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttsorch.capabilities import check, count_characters, is_blank
+from ttsorch.capabilities import canonical_language, check, count_characters, is_blank
 from ttsorch.errors import ValidationError
 from ttsorch.models import Capabilities
 from ttsorch.testing.speech import a_request
@@ -89,3 +89,18 @@ def test_a_provider_without_a_list_takes_any_language() -> None:
     """Only what can't be expressed is refused."""
     anything = replace(CAPABILITIES, languages=())
     check(replace(a_request("Hi"), language="Klingon"), "fake", anything)
+
+
+@pytest.mark.parametrize(
+    ("language", "canonical"),
+    [
+        ("english", "English"),
+        ("DEUTSCH", "Deutsch"),
+        ("auto", "Auto"),
+        ("Klingon", "Klingon"),
+        ("", ""),
+    ],
+)
+def test_a_language_has_one_spelling(language: str, canonical: str) -> None:
+    """The listed one; what isn't listed is somebody else's to refuse."""
+    assert canonical_language(language, ("English", "Deutsch")) == canonical

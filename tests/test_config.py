@@ -2,10 +2,12 @@
 
 import os
 import re
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import anyio
@@ -19,7 +21,7 @@ from ttsorch.config import (
     migrate_database,
     open_orchestrator,
 )
-from ttsorch.errors import ConfigurationError, StorageUnavailable
+from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
 from ttsorch.models import Transition
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import BlobStore
@@ -420,6 +422,46 @@ async def test_what_a_backend_refuses_is_named_after_its_variable(
 
     assert variable == caught.value.field
     assert CANARY not in f"{caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest_anyio
+@pytest.mark.parametrize(
+    ("failing", "variable"), [("tasks", "TTSORCH_DATABASE_URL"), ("blobs", "TTSORCH_BLOB_URL")]
+)
+async def test_storage_that_cannot_be_opened_is_named_after_its_variable(
+    parts: Parts, failing: str, variable: str
+) -> None:
+    """With the same code and category; a backend that knows nothing more says nothing more."""
+    parts.failing = failing
+    with pytest.raises(StorageUnavailable, match=rf"^{variable}: cannot be opened\.$") as caught:
+        async with open_orchestrator(Config()):
+            pytest.fail("opened")
+
+    assert (caught.value.code, caught.value.category) == (failing, "provider_unavailable")
+
+
+@pytest_anyio
+async def test_a_damaged_database_is_told_with_its_reason(tmp_path: Path) -> None:
+    """Neither where it is nor what is in it is quoted."""
+    path = tmp_path / f"{CANARY}.db"
+    path.write_bytes(CANARY.encode() * 1000)
+    with pytest.raises(StorageUnavailable) as caught:
+        async with open_orchestrator(_with_database(path)):
+            pytest.fail("opened")
+
+    assert caught.value.message == "TTSORCH_DATABASE_URL: cannot be opened (SQLITE_NOTADB)."
+    assert CANARY not in repr(caught.value)
+
+
+@pytest_anyio
+async def test_a_database_of_a_newer_ttsorch_says_so(tmp_path: Path) -> None:
+    """As the error that it is, in its own words, behind the variable's name."""
+    path = tmp_path / "tasks.db"
+    await migrate_database(_with_database(path))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(SchemaTooNew, match=r"^TTSORCH_DATABASE_URL: .*version 99"):
+        await migrate_database(_with_database(path))
 
 
 @pytest_anyio

@@ -1,4 +1,4 @@
-"""What stands around the whole application, as ASGI middleware: headers, the loopback guard, the log."""
+"""What stands around the whole application, as ASGI middleware: the loopback guard and the log."""
 
 import ipaddress
 import json
@@ -6,41 +6,16 @@ import logging
 import time
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from examples.reference_server.failures import failure
+from ttsorch.errors import ValidationError
 
 logger = logging.getLogger("reference_server.access")
 
 _MAX_LOGGED_PATH = 200
-
-PAGE_HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
-        " object-src 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cache-control": "no-cache",
-}
-
-
-class DefaultHeaders:
-    """Adds headers that the answer doesn't have: an answer of the contract brings its own."""
-
-    def __init__(self, app: ASGIApp, defaults: dict[str, str]) -> None:
-        self.app = app
-        self.defaults = defaults
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in self.defaults.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers)
 
 
 class LoopbackGuard:
@@ -60,12 +35,12 @@ class LoopbackGuard:
         if scope["type"] != "http" or self._is_ours(Headers(scope=scope)):
             await self.app(scope, receive, send)
             return
-        body = {
-            "detail": "This server only answers its own page on this machine.",
-            "code": "foreign_origin",
-            "category": "validation",
-        }
-        await JSONResponse(body, status_code=403)(scope, receive, send)
+        refusal = ValidationError(
+            "This server only answers its own page on this machine.",
+            code="foreign_origin",
+            http_status=403,
+        )
+        await failure(HTTPConnection(scope), refusal)(scope, receive, send)
 
     def _is_ours(self, headers: Headers) -> bool:
         own = headers.get("host", "")
@@ -73,7 +48,7 @@ class LoopbackGuard:
         name = _host_name(own)
         if not (_is_loopback(name) or name == self.host):
             return False
-        return origin is None or urlsplit(origin).netloc == own
+        return origin is None or _authority(origin) == own
 
 
 class AccessLog:
@@ -100,7 +75,21 @@ class AccessLog:
             taken = (time.monotonic() - began) * 1000
             # As JSON, so that no path can forge a line or speak to a terminal.
             path = json.dumps(scope["path"][:_MAX_LOGGED_PATH])[1:-1]
-            logger.info("%s %s %s %.0f ms", scope["method"], path, status or "left", taken)
+            logger.info(
+                "%s %s %s %.0f ms %s",
+                scope["method"],
+                path,
+                status or "left",
+                taken,
+                Headers(scope=scope).get("x-request-id"),
+            )
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _host_name(host: str) -> str:

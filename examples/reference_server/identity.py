@@ -17,7 +17,11 @@ def authenticator(tokens: Mapping[str, str] | None) -> Authenticate:
     known = [(token.encode(), owner) for token, owner in tokens.items()]
 
     def owner_of(scope: Scope) -> str | None:
-        scheme, _, token = HTTPConnection(scope).headers.get("authorization", "").partition(" ")
+        sent_headers = HTTPConnection(scope).headers.getlist("authorization")
+        # Of two, somebody before us may have looked at the other one.
+        if len(sent_headers) != 1:
+            return None
+        scheme, _, token = sent_headers[0].partition(" ")
         if scheme.lower() != "bearer":
             return None
         sent = token.strip().encode()

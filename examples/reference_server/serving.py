@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -78,9 +79,16 @@ def _listening_socket(config: Config) -> socket.socket:
         return socket.create_server((config.host, config.port), family=family, backlog=2048)
     except OSError as error:
         raise CannotStart(
-            f"cannot listen on {config.host}, port {config.port}: {error.strerror or error}."
+            f"cannot listen on {config.host}, port {config.port}: {_reason(error)}."
             " Is another server running there? PORT chooses another port."
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    # A failed look-up has numbers of its own; the sentence of a failed bind repeats the address.
+    if isinstance(error, socket.gaierror) or error.errno is None:
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _address(host: str, listener: socket.socket) -> str:

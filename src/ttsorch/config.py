@@ -25,7 +25,7 @@ from ttsorch._environment import (
     read_url,
 )
 from ttsorch.contract.signing import MIN_SECRET_BYTES
-from ttsorch.errors import ConfigurationError
+from ttsorch.errors import ConfigurationError, StorageUnavailable
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Listener
 from ttsorch.providers import known_provider, load_provider
@@ -127,7 +127,7 @@ async def open_orchestrator(
 
     Raises:
         ConfigurationError: a part can't be made from its settings.
-        StorageUnavailable: the database can't be opened.
+        StorageUnavailable: the database or the blob store can't be opened; names the variable.
     """
     async with AsyncExitStack() as parts:
         with _naming("TTSORCH_DATABASE_URL"):
@@ -180,6 +180,18 @@ def _naming(variable: str) -> Iterator[None]:
         raise ConfigurationError(
             f"{variable}: {error.message}", code=error.code, field=variable, detail=error.detail
         ) from error
+    except StorageUnavailable as error:
+        # Of the same class: one that was made by a newer ttsorch is told apart by it.
+        raise type(error)(
+            f"{variable}: {_why_unavailable(error)}", code=error.code, detail=error.detail
+        ) from error
+
+
+def _why_unavailable(error: StorageUnavailable) -> str:
+    """The general sentence is for clients, and tells whoever starts a process nothing."""
+    if error.message != StorageUnavailable.default_message:
+        return error.message
+    return f"cannot be opened ({error.detail})." if error.detail else "cannot be opened."
 
 
 # --- the signing key ----------------------------------------------------------------------------------

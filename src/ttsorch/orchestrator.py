@@ -346,11 +346,10 @@ class Orchestrator:
         page: int = 1,
         per_page: int = 20,
         search: str = "",
-        status: Status | tuple[Status, ...] | None = None,
+        status: Status | None = None,
     ) -> Page[Generation]:
-        """The owner's generations, newest first (contract R7); only those in ``status``, one or several,
-        if there is any."""
-        wanted = (status,) if isinstance(status, Status) else status or ()
+        """The owner's generations, newest first (contract R7)."""
+        wanted = () if status is None else (status,)
         return await self.tasks.list_generations(
             owner, page=page, per_page=per_page, search=search, status=wanted
         )

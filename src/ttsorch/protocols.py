@@ -234,10 +234,11 @@ class TaskStore(Protocol):
         page: int = 1,
         per_page: int = 20,
         search: str = "",
-        status: Status | None = None,
+        status: tuple[Status, ...] = (),
     ) -> Page[Generation]:
-        """The owner's history, newest first. ``search`` matches a substring of the text, by Unicode case
-        folding; ``%`` and ``_`` mean themselves."""
+        """The owner's history, newest first; those in any ``status`` named, or all when none is.
+        ``search`` matches a substring of the text, by Unicode case folding; ``%`` and ``_`` mean
+        themselves."""
         ...
 
     async def delete_generation(self, owner: str, generation_id: str) -> bool:

@@ -169,7 +169,9 @@ def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(
     result = ttsorch_command("tasks", "--json")
 
     assert result.exit_code == 1
-    assert result.stderr == "ttsorch: Storage is temporarily unavailable. Please try again.\n"
+    assert result.stderr == (
+        "ttsorch: TTSORCH_DATABASE_URL: cannot be opened (opening the database: File exists).\n"
+    )
     assert record(result)["error"]["code"] == "storage_unavailable"
 
 

@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from tests.contract.world import VOICE, World, a_world
+from ttsorch.adapters import asgi
 from ttsorch.adapters.asgi import AsgiApp, Authenticate, Message, Scope, asgi_app
 from ttsorch.models import BlobStream
 from ttsorch.storage.memory import MemoryBlobStore
@@ -213,4 +214,24 @@ async def test_streaming_stops_when_the_client_leaves() -> None:
             await asgi_app(world.handler, _owner)(scope, receive, send)
         assert len(sent) == 1
         assert len(sent[0]) < len(tone_wav(60))
+        assert blobs.open_now == 0
+
+
+async def test_a_client_that_stops_reading_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It never says that it left; the blob is closed, and the body isn't passed off as whole."""
+    monkeypatch.setattr(asgi, "_SEND_SECONDS", 0.05)
+    blobs = WatchedBlobs()
+    async with a_world(blobs=blobs) as world:
+        scope = await _linked(world)
+        sent: list[Message] = []
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if message["type"] == "http.response.body":
+                assert blobs.open_now == 1
+                await anyio.sleep_forever()
+
+        with anyio.fail_after(5):
+            await asgi_app(world.handler, _owner)(scope, _never, send)
+        assert [message.get("more_body") for message in sent] == [None, True]
         assert blobs.open_now == 0

@@ -15,6 +15,7 @@ from ttsorch.orchestrator import Orchestrator
 pytestmark = pytest.mark.anyio
 
 OWNED = [route for route in ROUTES if not route.public]
+GETTABLE = [route for route in ROUTES if route.method == "GET"]
 PATHS = sorted({route.path for route in ROUTES})
 
 
@@ -84,12 +85,27 @@ async def test_an_unknown_path_is_not_found(method: str, path: str) -> None:
 @pytest.mark.parametrize("path", PATHS)
 async def test_another_method_is_told_which_are_allowed(path: str) -> None:
     """C2 and RFC 9110: 405 with Allow, before anybody is asked who they are."""
-    allowed = [route.method for route in ROUTES if route.path == path] + ["OPTIONS"]
+    table = [route.method for route in ROUTES if route.path == path]
+    allowed = [*table, "OPTIONS"]
+    if "GET" in table:
+        allowed.insert(table.index("GET") + 1, "HEAD")
     async with a_world() as world:
         for method in ("PUT", "PATCH", "TRACE", "get", "BREW", ""):
             answer = await world.ask(method, _filled(path), owner=None)
             assert (answer.status, answer.detail) == (405, "Method not allowed.")
             assert answer.headers["allow"] == ", ".join(allowed)
+
+
+@pytest.mark.parametrize("route", GETTABLE, ids=lambda route: str(route.path))
+@pytest.mark.parametrize("owner", ["ann", None])
+async def test_what_can_be_got_can_be_asked_for_with_head(route: Route, owner: str | None) -> None:
+    """RFC 9110, 9.3.2: the same status and length as GET, refusals included, and no body."""
+    async with a_world() as world:
+        path = _filled(route.path)
+        get = await world.ask("GET", path, owner=owner, headers={"x-request-id": "q"})
+        head = await world.ask("HEAD", path, owner=owner, headers={"x-request-id": "q"})
+        assert (head.status, head.content) == (get.status, b"")
+        assert head.headers == get.headers
 
 
 @pytest.mark.parametrize("path", PATHS)

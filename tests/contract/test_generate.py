@@ -1,10 +1,13 @@
 """POST /api/generate: every refusal in its exact words and order, and what a job's first answer says."""
 
 import json
+from collections.abc import AsyncGenerator
 
+import anyio
 import pytest
 
 from tests.contract.world import MISSING_ID, VOICE, World, a_world
+from ttsorch.contract import HttpRequest, bodies
 from ttsorch.contract.generate import estimated_minutes
 from ttsorch.errors import ProviderRejected, ProviderUnavailable
 from ttsorch.models import Capabilities, Voice, VoiceSource
@@ -42,7 +45,6 @@ async def _generate(world: World, **fields: object) -> tuple[int, object]:
         b"\xff\xfe{\x00}\x00",
         b"[" * 100_000,
         b'{"a":' * 100_000,
-        b'{"text": 1' + b"0" * 5000 + b"}",
         b"null",
         b"false",
         b"0",
@@ -62,7 +64,19 @@ async def test_a_body_that_is_not_json_or_falsy_is_refused(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"[]", b"{}", b"true", b"7", b'"text"', b"\xef\xbb\xbf{}", b"1e999"]
+    "body",
+    [
+        b"[]",
+        b"{}",
+        b"true",
+        b"7",
+        b'"text"',
+        b"\xef\xbb\xbf{}",
+        b"1e999",
+        b'{"ignored": ' + b"9" * 5000 + b"}",
+        b'{"ignored": -' + b"9" * 900_000 + b"}",
+    ],
+    ids=lambda body: repr(body[:24]),
 )
 async def test_any_other_truthy_json_is_an_object_without_keys(body: bytes) -> None:
     """What has no voice_id is asked for one, as a JavaScript server would."""
@@ -169,6 +183,26 @@ async def test_the_first_answer_names_the_job_and_nothing_more() -> None:
         }
         assert job.generation is not None
         assert job.generation.language == "Auto"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("english", "English"), ("ENGLISH", "English"), ("AUTO", "Auto")]
+)
+async def test_a_language_is_kept_as_the_provider_spells_it(sent: str, kept: str) -> None:
+    """However old clients write it; so a repeated key with another spelling is no conflict either."""
+    capabilities = Capabilities(max_text_chars=10, languages=("English",))
+    async with a_world(FakeJobProvider(capabilities=capabilities)) as world:
+        for language in (sent, kept):
+            answer = await world.ask(
+                "POST",
+                "/api/generate",
+                send={"voice_id": VOICE, "text": "Hello", "language": language},
+                headers={"idempotency-key": "k"},
+            )
+            assert answer.status == 200
+        (job,) = await world.jobs()
+        assert job.generation is not None
+        assert job.generation.language == kept
 
 
 @pytest.mark.parametrize(
@@ -356,3 +390,38 @@ async def test_a_body_over_a_mebibyte_is_too_large(padding: int, declared: bool)
         assert (answer.status, answer.detail) == (413, "Request body is too large.")
         fits = await world.ask("POST", "/api/generate", body=(b"{}" + b" " * (1024 * 1024 - 2)))
         assert (fits.status, fits.detail) == SELECT
+
+
+@pytest.mark.parametrize(
+    ("received", "expected"),
+    [
+        (b'{"voice_id": ', (408, "Request body was not received in time.")),
+        (b" " * (1024 * 1024 + 1), (413, "Request body is too large.")),
+    ],
+    ids=["begun", "too large already"],
+)
+async def test_a_body_that_does_not_arrive_is_not_waited_for(
+    received: bytes, expected: tuple[int, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """408 after the deadline, or what is wrong with it already; its connection is let go."""
+    monkeypatch.setattr(bodies, "_RECEIVE_SECONDS", 0.05)
+    closed: list[bool] = []
+
+    async def stalled() -> AsyncGenerator[bytes, None]:
+        try:
+            yield received
+            await anyio.sleep_forever()
+        finally:
+            closed.append(True)
+
+    async def ann() -> str:
+        return "ann"
+
+    async with a_world() as world:
+        request = HttpRequest("POST", "/api/generate", "", {}, stalled(), ann)
+        with anyio.fail_after(5):
+            response = await world.handler.handle(request)
+        assert isinstance(response.body, bytes)
+        assert (response.status, json.loads(response.body)["detail"]) == expected
+        assert closed == [True]
+        await world.assert_nothing_written()

@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.contract.world import MISSING_ID, VOICE, World, a_world
-from ttsorch.testing.fakes import FakeJobProvider
+from ttsorch.models import Status
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -133,6 +134,25 @@ async def test_search_and_status_narrow_the_history(query: str, expected: list[s
         assert (texts, pagination["total"]) == (expected, len(expected))
 
 
+@pytest.mark.parametrize("page", [1, 2])
+async def test_what_waits_is_processing_and_never_pending(page: int) -> None:
+    """4.5: the first answer was processing already; the filters agree with what is shown, page by page.
+    In Python the rows' own words count."""
+    async with a_world(FakeDirectProvider()) as world:
+        await world.finish("done")
+        for text in ("one", "two"):
+            world.clock.advance(1)
+            await world.generate(text)
+        query = f"status=processing&per_page=1&page={page}"
+        line = (await world.ask("GET", f"/api/generations?{query}")).only("generations")
+        assert (line["text"], line["status"]) == (["two", "one"][page - 1], "processing")
+        texts, pagination = await _history(world, f"?{query}")
+        assert pagination["total"] == 2
+        texts, pagination = await _history(world, "?status=pending")
+        assert (texts, pagination["total"]) == ([], 0)
+        assert (await world.orchestrator.history(owner="ann", status=Status.PENDING)).total == 2
+
+
 # --- audio --------------------------------------------------------------------------------------------
 
 
@@ -177,6 +197,20 @@ async def test_a_generation_without_audio_says_so() -> None:
         _, generation_id = await world.generate()
         answer = await world.ask("GET", f"/api/generations/{generation_id}/audio")
         assert (answer.status, answer.detail) == (404, "Generation audio not available.")
+
+
+async def test_audio_that_its_store_has_lost_is_not_available(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same 404 instead of a link to nothing; whoever runs this reads about it."""
+    async with a_world() as world:
+        _, generation_id = await world.finish()
+        async for blob in world.blobs.list(""):
+            await world.blobs.delete(blob.key)
+        with caplog.at_level("WARNING"):
+            answer = await world.ask("GET", f"/api/generations/{generation_id}/audio")
+        assert (answer.status, answer.detail) == (404, "Generation audio not available.")
+        assert generation_id in caplog.text
 
 
 async def test_a_key_outside_the_owners_prefix_is_never_signed() -> None:
@@ -249,7 +283,6 @@ async def test_a_generation_without_a_voice_can_not_be_regenerated() -> None:
     ("method", "rest", "detail"),
     [
         ("GET", "/audio", "Generation not found."),
-        ("HEAD", "/audio", "Generation not found."),
         ("DELETE", "", "Generation not found."),
         ("POST", "/regenerate", "Generation not found"),
     ],

@@ -143,12 +143,13 @@ async def test_a_deadline_is_a_timeout() -> None:
 
 
 async def test_a_direct_task_is_driven_by_its_poll() -> None:
-    """With nothing running in the background, the poll itself does the work."""
+    """With nothing running in the background, the poll itself does the work; before it, the task already
+    is what its first answer said, and only the word tells that it waits."""
     async with a_world(FakeDirectProvider()) as world:
         task_id, _ = await world.generate()
         listed = await world.ask("GET", "/api/tasks")
         queued = listed.only("tasks")
-        assert (queued["status"], queued["provider_status"]) == ("pending", "provider_queued")
+        assert (queued["status"], queued["provider_status"]) == ("processing", "provider_queued")
         assert (await world.poll(task_id))["status"] == "completed"
 
 

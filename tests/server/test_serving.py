@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.server.running import Running, refused, running
+from tests.server.running import ROOT, Running, refused, running
 from tests.server.speaking import (
     LONG_TEXT,
     loudest_sample,
@@ -61,12 +61,80 @@ def test_the_page_is_served_under_a_strict_policy(client: httpx.Client) -> None:
             assert client.get(asset).status_code == 200
 
 
-def test_what_is_neither_page_nor_contract_is_a_404_in_json(client: httpx.Client) -> None:
-    """C2, also for what the framework answers by itself; nothing outside the page's folder is served."""
-    for path in ("/nothing", "/api", "/..%2fapp.py", "/%2e%2e/app.py", "/app.py"):
-        answer = client.get(path)
-        assert answer.status_code == 404
-        assert isinstance(answer.json()["detail"], str)
+def in_the_contracts_shape(answer: httpx.Response) -> tuple[int, str]:
+    """The status and the sentence, after a look at the rest (C2, C5)."""
+    body = answer.json()
+    assert body.keys() == {"detail", "code", "category", "request_id"}
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    return answer.status_code, body["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nothing",
+        "/api",
+        "/api/",
+        "/apiary",
+        "/a%0ab",
+        "/..%2fapp.py",
+        "/%2e%2e/app.py",
+        "/app.py",
+    ],
+)
+def test_what_is_neither_page_nor_contract_is_a_404_in_json(
+    client: httpx.Client, path: str
+) -> None:
+    """Whoever answers it; nothing outside the page's folder is served."""
+    answer = client.get(path, headers={"x-request-id": "q-1"})
+    assert in_the_contracts_shape(answer) == (404, "There is nothing at this address.")
+    assert answer.headers["x-request-id"] == "q-1"
+
+
+@pytest.mark.parametrize("path", ["/", "/generate", "/style.css"])
+def test_the_page_refuses_other_methods_in_json(client: httpx.Client, path: str) -> None:
+    """405 in the contract's sentence, with what is allowed."""
+    answer = client.delete(path)
+    assert in_the_contracts_shape(answer) == (405, "Method not allowed.")
+    assert "GET" in answer.headers["allow"]
+
+
+@pytest.mark.parametrize("name", ["a%0ab", "a%0d%0ab", "%0a"])
+def test_a_line_break_in_a_path_is_the_contracts_to_refuse(client: httpx.Client, name: str) -> None:
+    """It reaches the route that it is for, in whose words it is missing."""
+    answer = client.get(f"/api/tasks/{name}")
+    assert in_the_contracts_shape(answer) == (404, "Task not found.")
+
+
+def test_every_answer_has_a_request_id(client: httpx.Client) -> None:
+    """The client's own or a new one, which the log has too."""
+    for path in ("/", "/style.css", "/api/health", "/nothing"):
+        assert client.get(path, headers={"x-request-id": "mine"}).headers["x-request-id"] == "mine"
+        made = {client.get(path).headers["x-request-id"] for _ in range(2)}
+        assert len(made) == 2
+        twice = client.get(path, headers=[("x-request-id", "one"), ("x-request-id", "two")])
+        assert twice.headers.get_list("x-request-id") == ["one"]
+
+
+def test_the_page_takes_text_in_any_direction_and_tokens_that_a_header_can_carry(
+    client: httpx.Client,
+) -> None:
+    """A token that can't be sent would make every further request fail."""
+    page = client.get("/").text
+    for element in ("text", "player-text"):
+        assert re.search(rf'<\w+ id="{element}"[^>]* dir="auto"', page)
+    found = re.search(r'<input id="token"[^>]* pattern="([^"]+)"', page)
+    assert found is not None
+    for token, good in (("s3cret/+=~", True), (" pasted\t", True), ("tök", False), ("a b", False)):
+        assert bool(re.fullmatch(found[1], token)) is good
+
+
+def test_what_a_browser_may_refuse_to_keep_is_asked_for_in_one_place() -> None:
+    """Looking at a blocked storage throws, so only memory.js, which catches that, does."""
+    scripts = (ROOT / "examples/reference_server/static").glob("*.js")
+    users = {script.name for script in scripts if "Storage" in script.read_text()}
+    assert users == {"memory.js"}
 
 
 def test_pages_of_other_sites_are_kept_out(client: httpx.Client) -> None:
@@ -78,12 +146,16 @@ def test_pages_of_other_sites_are_kept_out(client: httpx.Client) -> None:
         ({"host": "[::bad"}, 403),
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": ""}, 403),
         ({"origin": "http://127.0.0.1:1"}, 403),
         ({"origin": own}, 200),
         ({"host": "localhost"}, 200),
     ):
         answer = client.get("/api/generations", headers=headers)
         assert answer.status_code == status, headers
+        if status == 403:
+            in_the_contracts_shape(answer)
 
 
 def test_many_pollers_share_one_synthesis(server: Running, client: httpx.Client) -> None:
@@ -121,6 +193,11 @@ def test_two_hosts_tokens_are_two_owners(tmp_path: Path) -> None:
                 answer = nobody.get("/api/generations")
                 assert (answer.status_code, answer.json()["detail"]) == (401, detail)
                 assert nobody.get("/api/languages").status_code == 200
+        with server.client() as both:
+            for pair in (("one", "two"), ("one", "one")):
+                sent = [("authorization", f"Bearer {token}") for token in pair]
+                answer = both.get("/api/generations", headers=sent)
+                assert in_the_contracts_shape(answer) == (401, "Invalid or expired token")
 
 
 def test_the_log_shows_requests_but_no_signature(server: Running, client: httpx.Client) -> None:
@@ -182,7 +259,23 @@ def test_a_taken_port_is_one_clear_sentence(server: Running, tmp_path: Path) -> 
     assert (status, words.count("\n")) == (1, 1)
     assert port in words
     assert "PORT chooses another" in words
+    assert "Address already in use. Is another" in words
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_cannot_be_opened_is_one_clear_sentence(tmp_path: Path) -> None:
+    """Exit status 1: the variable and the system's reason."""
+    damaged = tmp_path / "hunter2-damaged.db"
+    damaged.write_bytes(b"no database " * 100)
+    for path, reason in (
+        ("/proc/hunter2.db", "No such file or directory"),
+        (damaged, "SQLITE_NOTADB"),
+    ):
+        status, words = refused(tmp_path, TTSORCH_DATABASE_URL=f"sqlite:///{path}")
+        assert (status, words.count("\n")) == (1, 1)
+        assert words.startswith("ttsorch: TTSORCH_DATABASE_URL: cannot be opened (")
+        assert reason in words
+        assert "hunter2" not in words
 
 
 @pytest.mark.parametrize(

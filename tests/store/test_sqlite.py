@@ -317,3 +317,17 @@ def test_a_store_outlives_an_event_loop(tmp_path: Path, anyio_backend: str) -> N
     job = anyio.run(partial(stored, store, new_job(store.now())), backend=anyio_backend)
     assert anyio.run(store.get, ANNA, job.task.id, backend=anyio_backend) == job
     anyio.run(store.aclose, backend=anyio_backend)
+
+
+async def test_a_row_of_a_newer_version_does_not_hide_its_neighbours(tmp_path: Path) -> None:
+    """What this version can't read is left alone; everything else that is due is handed out."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path)
+    strange = await stored(store, new_job(store.now()))
+    known = await stored(store, new_job(store.now()))
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE tasks SET phase = 'from the future' WHERE id = ?", [strange.task.id])
+        db.commit()
+    due = await store.claim_due(limit=10, hold_seconds=5)
+    await store.aclose()
+    assert [job.task.id for job in due] == [known.task.id]

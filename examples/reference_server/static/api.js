@@ -1,5 +1,7 @@
 // The v1 contract, as this page uses it. Every failure is an ApiError whose message a person can act on.
 
+import { memoryOfThisTab } from "./memory.js";
+
 const TOKEN = "ttsorch.token";
 
 export class ApiError extends Error {
@@ -23,15 +25,16 @@ export function onTokenNeeded(ask) {
   askForToken = ask;
 }
 
-// Kept for this tab only: whoever uses the machine next has to know it.
+// Kept for this tab only: whoever uses the machine next has to know it. What no header can carry is none.
 function token() {
-  return sessionStorage.getItem(TOKEN);
+  const kept = memoryOfThisTab.recall(TOKEN) ?? "";
+  return /^[!-~]+$/.test(kept) ? kept : null;
 }
 
 async function signIn(refused) {
   asking ??= askForToken(refused).finally(() => { asking = null; });
   const given = await asking;
-  sessionStorage.setItem(TOKEN, given);
+  memoryOfThisTab.keep(TOKEN, given);
 }
 
 async function send(method, path, { json, headers = {}, keepalive = false } = {}) {

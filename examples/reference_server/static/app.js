@@ -3,12 +3,16 @@
 import * as api from "./api.js";
 import { History } from "./history.js";
 import { Jobs } from "./jobs.js";
+import { memory } from "./memory.js";
 import { Player } from "./player.js";
 import { VoicePicker } from "./voice-picker.js";
 import * as words from "./words.js";
 
 const $ = (id) => document.getElementById(id);
 const REMEMBERED = { voice: "ttsorch.voice", language: "ttsorch.language", draft: "ttsorch.draft" };
+
+// The value that only the dialog's own button closes it with.
+const GIVEN = "given";
 
 const text = $("text");
 const language = $("language");
@@ -109,12 +113,20 @@ async function useAgain(generation) {
 
 function fill({ voice_id: voiceId, text: words_, language: name }) {
   text.value = words_;
-  if ([...language.options].some((option) => option.value === name)) language.value = name;
+  const spoken = [...language.options].find((option) => option.value.toLowerCase() === name?.toLowerCase());
+  if (spoken) language.value = spoken.value;
   const voice = picker.voices.find((each) => each.id === voiceId);
   if (voice) picker.choose(voice);
   changed();
+  complain(missing(voiceId && !voice, name && !spoken));
   text.focus();
   text.scrollIntoView({ block: "center" });
+}
+
+// What was asked for and isn't there: saying it with another voice must be somebody's choice.
+function missing(voice, name) {
+  const what = [voice && "voice", name && "language"].filter(Boolean).join(" and the ");
+  return what ? new Error(`The ${what} that this text was meant for can't be found here. Look at what is chosen instead before you speak.`) : null;
 }
 
 // --- the form
@@ -123,7 +135,7 @@ function changed() {
   const used = text.value.length;
   $("counter").textContent = Number.isFinite(limit) ? `${words.count(used)} / ${words.count(limit)}` : words.count(used);
   $("counter").classList.toggle("over", used > limit);
-  localStorage.setItem(REMEMBERED.draft, text.value);
+  memory.keep(REMEMBERED.draft, text.value);
 }
 
 function complain(error) {
@@ -134,21 +146,31 @@ function complain(error) {
 function askForToken(refused) {
   if (refused) $("sign-in-why").textContent = "This token isn't valid here, or not any more. Try another one.";
   $("token").value = "";
-  $("sign-in").showModal();
+  const dialog = $("sign-in");
+  dialog.returnValue = "";
+  dialog.showModal();
   return new Promise((resolve) => {
-    $("sign-in-form").addEventListener("submit", () => resolve($("token").value.trim()), { once: true });
+    dialog.addEventListener("close", function closed() {
+      // Browsers close a dialog at the second Escape, whatever its cancel event was told.
+      if (dialog.returnValue !== GIVEN) {
+        dialog.showModal();
+        return;
+      }
+      dialog.removeEventListener("close", closed);
+      resolve($("token").value.trim());
+    });
   });
 }
 
 function offerLanguages({ languages, default: fallback }) {
   language.replaceChildren(...languages.map((name) => new Option(name, name)));
-  const before = localStorage.getItem(REMEMBERED.language);
+  const before = memory.recall(REMEMBERED.language);
   language.value = languages.includes(before) ? before : fallback;
 }
 
 function offerVoices(voices) {
   const english = voices.find((voice) => /^en(glish)?\b/i.test(voice.language));
-  const before = localStorage.getItem(REMEMBERED.voice);
+  const before = memory.recall(REMEMBERED.voice);
   picker.fill(voices, voices.some((voice) => voice.id === before) ? before : english?.id);
 }
 
@@ -165,14 +187,15 @@ $("compose").addEventListener("keydown", (event) => {
 });
 // A token has to be given; there is nothing behind the dialog without one.
 $("sign-in").addEventListener("cancel", (event) => event.preventDefault());
+$("compose").addEventListener("input", () => complain(null));
 text.addEventListener("input", changed);
-picker.input.addEventListener("change", () => localStorage.setItem(REMEMBERED.voice, picker.chosen.id));
-language.addEventListener("change", () => localStorage.setItem(REMEMBERED.language, language.value));
+picker.input.addEventListener("change", () => memory.keep(REMEMBERED.voice, picker.chosen.id));
+language.addEventListener("change", () => memory.keep(REMEMBERED.language, language.value));
 
 // --- the start
 
 async function start() {
-  text.value = localStorage.getItem(REMEMBERED.draft) ?? "";
+  text.value = memory.recall(REMEMBERED.draft) ?? "";
   changed();
   try {
     const about = await api.languages();

@@ -118,7 +118,9 @@ class Card {
     this.button.addEventListener("click", cancel);
     const state = element("p");
     state.append(this.phase, " ", this.elapsed);
-    this.element.append(element("p", "excerpt", task.text_preview ?? ""), state, this.button, this.bar);
+    const excerpt = element("p", "excerpt", task.text_preview ?? "");
+    excerpt.dir = "auto";
+    this.element.append(excerpt, state, this.button, this.bar);
     this.tick();
   }
 

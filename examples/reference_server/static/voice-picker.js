@@ -52,6 +52,12 @@ export class VoicePicker {
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
     this.mark(this.marked);
+    this.center(this.list.children[this.marked]);
+  }
+
+  // By hand: scrollIntoView would move the whole page too.
+  center(item) {
+    this.list.scrollTop = item.offsetTop - (this.list.clientHeight - item.offsetHeight) / 2;
   }
 
   close() {
@@ -98,7 +104,8 @@ function option(voice) {
   name.textContent = voice.name;
   const language = document.createElement("span");
   language.className = "quiet";
-  language.textContent = voice.language;
+  // Many an engine names its voices after their languages; once is enough.
+  language.textContent = voice.name.toLowerCase().startsWith(voice.language.toLowerCase()) ? "" : voice.language;
   item.append(name, language);
   return item;
 }

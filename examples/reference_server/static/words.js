@@ -34,7 +34,6 @@ export function moment(iso) {
 }
 
 export const outcome = {
-  pending: "waiting",
   processing: "in progress",
   completed: "",
   failed: "failed",

@@ -35,6 +35,10 @@ AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: From a connection's scope to the id of who is asking; None if that is nobody known.
 Authenticate: TypeAlias = Callable[[Scope], Awaitable[str | None] | str | None]
 
+#: How long a client may take to make room for one chunk of a streamed body. Whoever reads slower than that
+#: has stalled, and would keep a blob open for ever.
+_SEND_SECONDS = 60.0
+
 
 def asgi_app(handler: ContractHandler, authenticate: Authenticate) -> AsgiApp:
     """The application; raises ``ValueError`` for anything but HTTP, as ASGI wants it."""
@@ -93,7 +97,8 @@ async def _body(receive: Receive) -> AsyncGenerator[bytes, None]:
 
 
 async def _stream(body: AsyncGenerator[bytes, None], receive: Receive, send: Send) -> None:
-    """Send until the end, or until nobody listens: a server may drop what we send to who has left."""
+    """Send until the end, or until nobody listens: a server may drop what we send to who has left, and
+    wait for ever for who has stalled. A body that was cut short is the server's to end as an error."""
     async with anyio.create_task_group() as group:
 
         async def stop_when_left() -> None:
@@ -104,6 +109,10 @@ async def _stream(body: AsyncGenerator[bytes, None], receive: Receive, send: Sen
         group.start_soon(stop_when_left)
         async with aclosing(body):
             async for chunk in body:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+                with anyio.move_on_after(_SEND_SECONDS) as patience:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                if patience.cancelled_caught:
+                    break
+            else:
+                await send({"type": "http.response.body", "body": b""})
         group.cancel_scope.cancel()

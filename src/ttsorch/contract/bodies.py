@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from contextlib import aclosing
 
+import anyio
+
 from ttsorch.contract.exchange import HttpRequest
 from ttsorch.errors import ValidationError
 
@@ -11,18 +13,25 @@ MAX_BODY_BYTES = 1024 * 1024
 #: A client that sends more than we take still wants to read why. Its body is read and dropped, up to here:
 #: an answer sent while the client is still sending is lost when the connection resets.
 _MAX_DROPPED_BYTES = 16 * MAX_BODY_BYTES
+#: For all of a body. Whoever sends slower holds a connection and memory for nothing.
+_RECEIVE_SECONDS = 30.0
+#: Longer numbers than any that means something; reading them exactly takes quadratic time.
+_MAX_EXACT_DIGITS = 300
 
 
 async def read_json_object(request: HttpRequest) -> Mapping[str, object]:
     """The object in the body; for any other truthy value an empty one, since it has no keys.
 
     Raises:
-        ValidationError: 413 for more than 1 MiB, 400 for what isn't JSON, or is falsy.
+        ValidationError: 413 for more than 1 MiB, 408 for what takes longer than 30 seconds to arrive,
+            400 for what isn't JSON, or is falsy.
         ClientGone: the client left.
     """
     content = await _read(request)
     try:
-        value: object = json.loads(content.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        value: object = json.loads(
+            content.decode("utf-8-sig"), parse_int=_number, parse_constant=_refuse_constant
+        )
     except (ValueError, RecursionError):
         raise _invalid() from None
     if isinstance(value, dict):
@@ -34,10 +43,11 @@ async def read_json_object(request: HttpRequest) -> Mapping[str, object]:
 
 
 async def _read(request: HttpRequest) -> bytes:
+    if _declared_length(request) > _MAX_DROPPED_BYTES:
+        raise _too_large()
     content = bytearray()
-    size = _declared_length(request)
-    if size <= _MAX_DROPPED_BYTES:
-        size = 0
+    size = 0
+    with anyio.move_on_after(_RECEIVE_SECONDS) as deadline:
         async with aclosing(request.body) as chunks:
             async for chunk in chunks:
                 size += len(chunk)
@@ -46,7 +56,11 @@ async def _read(request: HttpRequest) -> bytes:
                 if size <= MAX_BODY_BYTES:
                     content += chunk
     if size > MAX_BODY_BYTES:
-        raise ValidationError("Request body is too large.", code="body_too_large", http_status=413)
+        raise _too_large()
+    if deadline.cancelled_caught:
+        raise ValidationError(
+            "Request body was not received in time.", code="body_timeout", http_status=408
+        )
     return bytes(content)
 
 
@@ -55,9 +69,18 @@ def _declared_length(request: HttpRequest) -> int:
     return int(declared) if declared.isdecimal() and len(declared) < 20 else 0
 
 
+def _number(digits: str) -> int | float:
+    """No field of the contract is a number, so all that counts is that there is one."""
+    return int(digits) if len(digits) <= _MAX_EXACT_DIGITS else float(digits)
+
+
 def _refuse_constant(name: str) -> object:
     """``NaN`` and ``Infinity`` are Python's, not JSON's (RFC 8259, 6)."""
     raise ValueError(name)
+
+
+def _too_large() -> ValidationError:
+    return ValidationError("Request body is too large.", code="body_too_large", http_status=413)
 
 
 def _invalid() -> ValidationError:

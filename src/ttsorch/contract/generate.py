@@ -2,7 +2,7 @@
 
 from decimal import ROUND_HALF_UP, Decimal
 
-from ttsorch.capabilities import check_idempotency_key, check_text
+from ttsorch.capabilities import canonical_language, check_idempotency_key, check_text
 from ttsorch.contract.bodies import read_json_object
 from ttsorch.contract.exchange import HttpResponse
 from ttsorch.contract.failures import missing
@@ -38,7 +38,7 @@ async def generate(call: Call) -> HttpResponse:
     with missing("Voice not found", "voice_not_found"):
         voice = await call.orchestrator.find_voice(voice_id, owner=call.owner)
     job = await call.orchestrator.submit(
-        SpeechRequest(text=text, voice=voice, language=body.language or _DEFAULT_LANGUAGE),
+        SpeechRequest(text=text, voice=voice, language=_language(call, body.language)),
         owner=call.owner,
         idempotency_key=key,
     )
@@ -72,6 +72,11 @@ def _text(call: Call, raw: str | None) -> str:
         raise ValidationError("Please enter text to speak", code="text_required", field="text")
     check_text(raw, call.orchestrator.provider.capabilities.max_text_chars)
     return raw
+
+
+def _language(call: Call, raw: str | None) -> str:
+    offered = call.orchestrator.provider.capabilities.languages
+    return canonical_language(raw or _DEFAULT_LANGUAGE, offered)
 
 
 def _answer(call: Call, job: Job) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The history and its audio (R7 to R10)."""
 
+import logging
 from urllib.parse import quote
 
 from ttsorch._keys import owner_prefix
@@ -10,14 +11,17 @@ from ttsorch.contract.paging import pagination
 from ttsorch.contract.query import known_id, page_number, per_page, search
 from ttsorch.contract.routing import Call
 from ttsorch.contract.signing import LINK_LIFETIME
+from ttsorch.contract.statuses import HISTORY_FILTERS, speech_status
 from ttsorch.contract.wire import (
     DeletedResponse,
     GenerationItem,
     GenerationsResponse,
     RegenerateResponse,
 )
-from ttsorch.errors import NotFound, ValidationError
-from ttsorch.models import Generation, Page, Status
+from ttsorch.errors import BlobNotFound, NotFound, ValidationError
+from ttsorch.models import Generation, Page
+
+logger = logging.getLogger("ttsorch.contract")
 
 #: What JavaScript's ``encodeURIComponent`` leaves alone, beside letters and digits.
 _COMPONENT_SAFE = "-_.!~*'()"
@@ -41,13 +45,14 @@ async def audio(call: Call) -> HttpResponse:
     """R8. With ``download=1`` (additive) the signed URL gives a file with a readable name."""
     generation = await _generation(call, "Generation not found.")
     if generation.audio is None:
-        raise NotFound("Generation audio not available.", code="audio_not_available")
+        raise _no_audio()
     key = generation.audio.key
     # Rows may come from elsewhere (an import, a migration); a signed URL opens whatever it names.
     if not key.startswith(f"{owner_prefix(call.owner)}/"):
         raise ValidationError(
             "Invalid storage object key.", code="invalid_blob_key", http_status=403
         )
+    await _look(call, generation, key)
     headers = {"location": await _signed_url(call, generation, key), "content-length": "0"}
     return HttpResponse(302, {**headers, "cache-control": "private, no-store"})
 
@@ -83,20 +88,34 @@ async def regenerate(call: Call) -> HttpResponse:
 async def _history(call: Call) -> Page[Generation]:
     page, size = page_number(call.query), per_page(call.query)
     wanted = call.query.get("status", "").strip()
-    if wanted not in ("", "all", *Status):
+    if wanted not in HISTORY_FILTERS:
         return Page(items=(), page=page, per_page=size, total=0)
-    return await call.orchestrator.history(
-        owner=call.owner,
+    return await call.orchestrator.tasks.list_generations(
+        call.owner,
         page=page,
         per_page=size,
         search=search(call.query),
-        status=Status(wanted) if wanted in set(Status) else None,
+        status=HISTORY_FILTERS[wanted],
     )
 
 
 async def _generation(call: Call, detail: str) -> Generation:
     with missing(detail, "generation_not_found"):
         return await call.orchestrator.get_generation(known_id(call.params["id"]), owner=call.owner)
+
+
+async def _look(call: Call, generation: Generation, key: str) -> None:
+    """A player can't show what a link to nothing answers, but a page can show this."""
+    try:
+        async with call.orchestrator.blobs.open(key):
+            pass
+    except BlobNotFound:
+        logger.warning("the audio of generation %s is missing from the blob store", generation.id)
+        raise _no_audio() from None
+
+
+def _no_audio() -> NotFound:
+    return NotFound("Generation audio not available.", code="audio_not_available")
 
 
 async def _signed_url(call: Call, generation: Generation, key: str) -> str:
@@ -118,7 +137,7 @@ def _item(generation: Generation) -> GenerationItem:
         audio_path=audio_path(generation.id),
         duration_seconds=generation.audio.duration if generation.audio else None,
         language=generation.language,
-        status=generation.status,
+        status=speech_status(generation.status),
         generation_time_seconds=generation.generation_time_seconds,
         error_message=generation.error_message,
         created_at=generation.created_at,

@@ -1,14 +1,15 @@
 """The v1 contract as a table, and the way of a request through it."""
 
 import logging
-import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from ttsorch.contract import about, generate, generations, media, tasks, voices
 from ttsorch.contract.cors import ANY_ORIGIN, Cors
 from ttsorch.contract.exchange import ClientGone, HttpRequest, HttpResponse
 from ttsorch.contract.failures import Unauthenticated, UnexpectedFailure, failure_response
 from ttsorch.contract.query import parse_query
+from ttsorch.contract.request_ids import request_id as id_of
 from ttsorch.contract.routing import NOBODY, Call, Resource, Route, Router
 from ttsorch.contract.signing import LinkSigner
 from ttsorch.errors import TtsorchError
@@ -16,7 +17,7 @@ from ttsorch.orchestrator import Orchestrator
 
 logger = logging.getLogger("ttsorch.contract")
 
-#: The contract's rows, in its own order.
+#: The contract's rows, in its own order. What can be got can also be asked for with HEAD.
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/health", about.health, public=True),
     Route("GET", "/api/languages", about.languages, public=True),
@@ -27,16 +28,13 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/tasks/{id}", tasks.delete),
     Route("GET", "/api/generations", generations.listing),
     Route("GET", "/api/generations/{id}/audio", generations.audio),
-    Route("HEAD", "/api/generations/{id}/audio", generations.audio),
     Route("DELETE", "/api/generations/{id}", generations.delete),
     Route("POST", "/api/generations/{id}/regenerate", generations.regenerate),
     Route("GET", "/api/voices", voices.listing),
     Route("GET", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
-    Route("HEAD", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
 )
 
 _ROUTER = Router(ROUTES)
-_MAX_REQUEST_ID = 128
 
 
 class ContractHandler:
@@ -70,7 +68,7 @@ class ContractHandler:
         Raises:
             ClientGone: the client left before it had said what it wants.
         """
-        request_id = _request_id(request.headers.get("x-request-id", ""))
+        request_id = id_of(request.headers.get("x-request-id"))
         origin = request.headers.get("origin")
         cors = self._cors
         try:
@@ -88,6 +86,9 @@ class ContractHandler:
         except Exception:
             logger.exception("request %s: %s %r", request_id, request.method, request.path[:200])
             response = failure_response(UnexpectedFailure(), request_id)
+        if request.method == "HEAD":
+            # The headers stay as they are: the length is the one that the body would have.
+            response = replace(response, body=b"")
         return response.with_headers({"x-request-id": request_id, **cors.headers(origin)})
 
     async def _call(self, request: HttpRequest, route: Route, params: Mapping[str, str]) -> Call:
@@ -129,10 +130,3 @@ def _failed(request: HttpRequest, error: TtsorchError, request_id: str) -> HttpR
             error.detail,
         )
     return failure_response(error, request_id)
-
-
-def _request_id(sent: str) -> str:
-    """The client's own (contract C5), unless it could be anything else in a log or a header."""
-    if sent and sent.isascii() and sent.isprintable():
-        return sent[:_MAX_REQUEST_ID]
-    return uuid.uuid4().hex

@@ -45,8 +45,6 @@ def _answer(
     headers["content-length"] = str(sent.length)
     if part is not None:
         headers["content-range"] = f"bytes {part.start}-{part.end - 1}/{size}"
-    if call.request.method == "HEAD":
-        return HttpResponse(status, headers)
     return HttpResponse(status, headers, _read(call.orchestrator.blobs, key, sent))
 
 

@@ -76,7 +76,11 @@ class Router:
     def __init__(self, routes: Sequence[Route]) -> None:
         by_path: dict[str, dict[str, Route]] = {}
         for route in routes:
-            by_path.setdefault(route.path, {})[route.method] = route
+            methods = by_path.setdefault(route.path, {})
+            methods[route.method] = route
+            if route.method == "GET":
+                # The same answer without its body, which the handler drops (RFC 9110, 9.3.2).
+                methods["HEAD"] = route
         self._resources = [Resource(_compile(path), found) for path, found in by_path.items()]
 
     def find(self, path: str) -> tuple[Resource, Mapping[str, str]]:

@@ -8,6 +8,7 @@ from ttsorch.contract.generate import estimated_minutes
 from ttsorch.contract.generations import audio_path
 from ttsorch.contract.query import cursor, cursor_text, known_id, limit
 from ttsorch.contract.routing import Call
+from ttsorch.contract.statuses import task_status
 from ttsorch.contract.wire import (
     AudioResult,
     CancelResponse,
@@ -97,7 +98,7 @@ def task_response(call: Call, job: Job) -> TaskResponse:
     body = TaskResponse(
         id=task.id,
         type=task.kind,
-        status=task.status,
+        status=task_status(task),
         error=error.message if error else None,
         provider=task.provider,
         provider_status=word,

@@ -1,13 +1,14 @@
 """What each method of the SQLite store does to the database, inside a transaction that is already open."""
 
 import json
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Generation, Job, Status, Task, TaskKind, Voice, VoiceSource
+from ttsorch.models import Generation, Job, Task, TaskKind, Voice
 from ttsorch.store._rows import (
     Column,
     Row,
@@ -19,6 +20,8 @@ from ttsorch.store._rows import (
     voice_to_row,
 )
 from ttsorch.store._sql import queries
+
+logger = logging.getLogger("ttsorch")
 
 _SQL = queries("sqlite.sql")
 
@@ -98,7 +101,18 @@ def claim_due(
     if not rows:
         return []
     db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
-    return _jobs(db, [{**row, "next_action_at": until} for row in rows])
+    return _jobs(db, [{**row, "next_action_at": until} for row in rows if _is_readable(row)])
+
+
+def _is_readable(row: Row) -> bool:
+    """A newer version of ttsorch may have written what this one doesn't know; such a row must not hide
+    its neighbours from the sweep."""
+    try:
+        task_from_row(row)
+    except ValueError:
+        logger.exception("task %s can't be read and is left alone", row["id"])
+        return False
+    return True
 
 
 def list_tasks(
@@ -173,7 +187,7 @@ def page_of(
     page: int,
     per_page: int,
     search: str,
-    **filters: Status | VoiceSource | None,
+    **filters: str | None,
 ) -> tuple[Sequence[Row], int]:
     """The rows of one page of ``listing`` (``generations`` or ``voices``), and how many there are in all."""
     wanted: dict[str, Column] = {"owner": owner, "search": search.casefold(), **filters}

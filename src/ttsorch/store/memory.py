@@ -188,14 +188,14 @@ class MemoryTaskStore:
         page: int = 1,
         per_page: int = 20,
         search: str = "",
-        status: Status | None = None,
+        status: tuple[Status, ...] = (),
     ) -> Page[Generation]:
         await self._turn()
         found = [
             generation
             for generation in self._generations.values()
             if generation.owner == owner
-            and (status is None or status is generation.status)
+            and (not status or generation.status in status)
             and search.casefold() in generation.text.casefold()
         ]
         found.sort(key=lambda generation: (generation.created_at, generation.id), reverse=True)

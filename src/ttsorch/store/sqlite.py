@@ -4,6 +4,7 @@ Any number of stores and processes may share the file. Each store has two connec
 own: one writes, committing for all waiting calls at once; one reads beside it, which WAL allows.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
@@ -189,7 +190,7 @@ class SqliteTaskStore:
         page: int = 1,
         per_page: int = 20,
         search: str = "",
-        status: Status | None = None,
+        status: tuple[Status, ...] = (),
     ) -> Page[Generation]:
         rows, total = await self._reader.run(
             lambda db: statements.page_of(
@@ -199,7 +200,7 @@ class SqliteTaskStore:
                 page=page,
                 per_page=per_page,
                 search=search,
-                status=status,
+                status=json.dumps(status) if status else None,
             )
         )
         return Page(tuple(map(generation_from_row, rows)), page, per_page, total)

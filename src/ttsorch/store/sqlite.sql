@@ -153,13 +153,13 @@ SELECT * FROM generations WHERE id = :id AND owner = :owner;
 -- name: count_generations
 SELECT count(*) AS total FROM generations
 WHERE owner = :owner
-    AND (:status IS NULL OR status = :status)
+    AND (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
     AND (:search = '' OR instr(casefold(text), :search) > 0);
 
 -- name: list_generations
 SELECT * FROM generations
 WHERE owner = :owner
-    AND (:status IS NULL OR status = :status)
+    AND (:status IS NULL OR status IN (SELECT value FROM json_each(:status)))
     AND (:search = '' OR instr(casefold(text), :search) > 0)
 ORDER BY created_at DESC, id DESC
 LIMIT :limit OFFSET :offset;

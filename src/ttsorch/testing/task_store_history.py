@@ -172,10 +172,28 @@ class HistoryCases:
         await stored(store, new_job(store.now(), text="pending cat"))
         job = await stored(store, new_job(store.now(), text="moved cat"), move)
         await stored(store, new_job(store.now(), text="moved dog"), move)
-        page = await store.list_generations(ANNA, status=status, search="cat")
+        page = await store.list_generations(ANNA, status=(status,), search="cat")
         assert page.items == (generation_of(job),)
-        assert (await store.list_generations(ANNA, status=status)).total == 2
-        assert (await store.list_generations(ANNA, status=Status.FAILED)).total == 0
+        assert (await store.list_generations(ANNA, status=(status,))).total == 2
+        assert (await store.list_generations(ANNA, status=(Status.FAILED,))).total == 0
+
+    async def test_list_generations_of_several_statuses(self, store: TaskStore) -> None:
+        """Several statuses show those in any of them, in one order, page by page."""
+        now = store.now()
+        moves = [None, completed, running, cancelled, None]
+        jobs = [
+            await stored(store, new_job(now - timedelta(seconds=age)), move)
+            for age, move in enumerate(moves)
+        ]
+        wanted = (Status.PENDING, Status.PROCESSING)
+        pages = [
+            await store.list_generations(ANNA, status=wanted, page=n, per_page=2) for n in (1, 2)
+        ]
+        assert [page.items for page in pages] == [
+            (generation_of(jobs[0]), generation_of(jobs[2])),
+            (generation_of(jobs[4]),),
+        ]
+        assert [page.total for page in pages] == [3, 3]
 
     # --- blobs in use ---------------------------------------------------------------------------------
 
