@@ -5,7 +5,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from tests.orchestrator.world import OWNER, POLICY, World, completed, polled_to_the_end
+from tests.orchestrator.world import OWNER, POLICY, World, completed, paused_at, polled_to_the_end
 from ttsorch.errors import InternalError, NotFound, ProviderUnavailable, StorageUnavailable
 from ttsorch.models import Generation, Phase, Status, Task, Transition
 from ttsorch.orchestrator import SweepReport
@@ -42,15 +42,7 @@ async def test_cancelling_a_finished_task_changes_nothing() -> None:
 async def test_a_cancelled_task_stays_cancelled_whatever_the_provider_says_later() -> None:
     """A completed job at the provider is no reason to come back (I8)."""
     provider = FakeJobProvider(checks_until_ready=0)
-    checking, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "check":
-            return None
-        checking.set()
-        return go_on
-
-    provider.script.pause = pause
+    checking, go_on = paused_at(provider, "check")
     world = World(provider)
     async with world.running() as one, world.running() as two:
         job = await world.submitted(one)
@@ -66,13 +58,7 @@ async def test_a_cancelled_task_stays_cancelled_whatever_the_provider_says_later
 async def test_cancel_stops_a_direct_synthesis_in_this_process() -> None:
     """The provider's call is cancelled at once, not left to run."""
     provider = FakeDirectProvider()
-    submitting, never = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return never
-
-    provider.script.pause = pause
+    submitting, _ = paused_at(provider, "submit")
     world = World(provider)
     async with world.running(background=True) as tts:
         job = await world.submitted(tts)
@@ -88,13 +74,7 @@ async def test_cancel_stops_a_direct_synthesis_in_this_process() -> None:
 async def test_a_waiting_poll_of_a_cancelled_synthesis_learns_of_it() -> None:
     """The poll that ran it comes back with the truth."""
     provider = FakeDirectProvider()
-    submitting, never = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return never
-
-    provider.script.pause = pause
+    submitting, _ = paused_at(provider, "submit")
     world = World(provider)
     seen = []
     async with world.running() as tts:
@@ -113,15 +93,7 @@ async def test_a_waiting_poll_of_a_cancelled_synthesis_learns_of_it() -> None:
 async def test_a_job_accepted_after_the_cancel_is_cancelled_at_the_provider() -> None:
     """The submit in flight is not cut off: its answer tells what to cancel (F11)."""
     provider = FakeJobProvider()
-    submitting, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "submit":
-            return None
-        submitting.set()
-        return go_on
-
-    provider.script.pause = pause
+    submitting, go_on = paused_at(provider, "submit")
     world = World(provider)
     async with world.running() as tts, anyio.create_task_group() as group:
         group.start_soon(lambda: world.submitted(tts))
@@ -139,15 +111,7 @@ async def test_a_job_accepted_after_the_cancel_is_cancelled_at_the_provider() ->
 async def test_a_late_ticket_of_a_deleted_task_is_not_forgotten() -> None:
     """Its owner sees nothing any more; the provider is told all the same."""
     provider = FakeJobProvider()
-    submitting, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "submit":
-            return None
-        submitting.set()
-        return go_on
-
-    provider.script.pause = pause
+    submitting, go_on = paused_at(provider, "submit")
     world = World(provider)
     async with world.running() as tts, anyio.create_task_group() as group:
         group.start_soon(lambda: world.submitted(tts))

@@ -8,7 +8,15 @@ from functools import partial
 import anyio
 import pytest
 
-from tests.orchestrator.world import OWNER, POLICY, STRANGER, World, completed, polled_to_the_end
+from tests.orchestrator.world import (
+    OWNER,
+    POLICY,
+    STRANGER,
+    World,
+    completed,
+    paused_at,
+    polled_to_the_end,
+)
 from ttsorch import states
 from ttsorch._announcer import Announcer
 from ttsorch.errors import (
@@ -38,22 +46,6 @@ from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_repl
 from ttsorch.testing.speech import a_request
 
 pytestmark = pytest.mark.anyio
-
-Fake = FakeJobProvider | FakeDirectProvider
-
-
-def paused_at(provider: Fake, name: str) -> tuple[anyio.Event, anyio.Event]:
-    """Make the named call wait: (it has begun, let it go on)."""
-    begun, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != name:
-            return None
-        begun.set()
-        return go_on
-
-    provider.script.pause = pause
-    return begun, go_on
 
 
 async def _never(*args: object, **kwargs: object) -> None:

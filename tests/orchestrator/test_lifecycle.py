@@ -7,7 +7,15 @@ from typing import cast
 import anyio
 import pytest
 
-from tests.orchestrator.world import OWNER, POLICY, STRANGER, World, completed, polled_to_the_end
+from tests.orchestrator.world import (
+    OWNER,
+    POLICY,
+    STRANGER,
+    World,
+    completed,
+    paused_at,
+    polled_to_the_end,
+)
 from ttsorch.errors import (
     ActiveJobLimit,
     Category,
@@ -415,15 +423,7 @@ async def test_sixty_four_polls_of_one_task_make_one_speech() -> None:
 async def test_a_poll_that_is_given_up_does_not_stop_the_step() -> None:
     """The client closes its browser in the middle of finalize: the task completes all the same."""
     provider = FakeJobProvider(checks_until_ready=0)
-    fetching, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "fetch":
-            return None
-        fetching.set()
-        return go_on
-
-    provider.script.pause = pause
+    fetching, go_on = paused_at(provider, "fetch")
     world = World(provider)
     async with world.running() as tts:
         job = await world.submitted(tts)
@@ -473,13 +473,7 @@ async def test_a_poll_never_shows_less_than_the_row_it_read() -> None:
 async def test_cancelling_the_host_does_not_reach_what_a_shielded_caller_waits_for() -> None:
     """The scope around the orchestrator is cancelled; a cancel that somebody insists on is still written."""
     provider = FakeDirectProvider()
-    submitting, never = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return never
-
-    provider.script.pause = pause
+    submitting, _ = paused_at(provider, "submit")
     world = World(provider)
     with anyio.CancelScope() as host:
         async with world.running(background=True) as tts:

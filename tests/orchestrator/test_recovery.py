@@ -8,7 +8,15 @@ from functools import partial
 import anyio
 import pytest
 
-from tests.orchestrator.world import OWNER, POLICY, World, completed, crashing, polled_to_the_end
+from tests.orchestrator.world import (
+    OWNER,
+    POLICY,
+    World,
+    completed,
+    crashing,
+    paused_at,
+    polled_to_the_end,
+)
 from ttsorch import states
 from ttsorch.errors import (
     Category,
@@ -183,15 +191,7 @@ async def test_a_commit_that_hangs_is_given_up_in_bounded_time(
 async def test_an_answer_that_comes_after_the_task_was_given_up_is_still_used() -> None:
     """A submitter that was thought dead brings the ticket: the task goes on with it."""
     provider = FakeJobProvider()
-    submitting, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "submit":
-            return None
-        submitting.set()
-        return go_on
-
-    provider.script.pause = pause
+    submitting, go_on = paused_at(provider, "submit")
     world = World(provider)
     async with world.running() as slow, world.running() as quick:
         async with anyio.create_task_group() as group:
@@ -261,13 +261,7 @@ async def test_a_resubmit_lost_to_somebody_else_starts_nothing() -> None:
 async def test_a_shutdown_hands_an_unfinished_submit_over_at_once() -> None:
     """The next process needn't wait for the lease of one that left in good order."""
     provider = FakeDirectProvider(on_unknown=OnUnknown.RESUBMIT)
-    submitting, never = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return never if call == "submit" else None
-
-    provider.script.pause = pause
+    submitting, _ = paused_at(provider, "submit")
     world = World(provider)
     async with world.running(background=True) as tts:
         job = await world.submitted(tts)
@@ -283,13 +277,7 @@ async def test_a_shutdown_hands_an_unfinished_submit_over_at_once() -> None:
 async def test_a_shutdown_lets_a_step_that_is_almost_done_land() -> None:
     """Within the grace time nothing is cut off."""
     provider = FakeDirectProvider()
-    submitting, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return go_on if call == "submit" else None
-
-    provider.script.pause = pause
+    submitting, go_on = paused_at(provider, "submit")
     world = World(provider, policy=replace(POLICY, shutdown_grace=5))
     async with anyio.create_task_group() as group, world.running(background=True) as tts:
         job = await world.submitted(tts)
@@ -310,13 +298,7 @@ async def _set_after_checkpoints(event: anyio.Event) -> None:
 async def test_a_long_synthesis_keeps_its_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody else takes a task over while its holder lives."""
     provider = FakeDirectProvider()
-    submitting, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return go_on if call == "submit" else None
-
-    provider.script.pause = pause
+    submitting, go_on = paused_at(provider, "submit")
     renewed = anyio.Event()
     world = World(provider, policy=replace(POLICY, lease=0.03))
     original = world.tasks.renew
@@ -370,13 +352,7 @@ async def test_a_holder_stops_when_it_can_no_longer_be_sure_of_its_lease(
 ) -> None:
     """Told that the lease is gone, or not told anything for two thirds of it, it stops by itself."""
     provider = FakeDirectProvider()
-    submitting, never = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        submitting.set()
-        return never if call == "submit" else None
-
-    provider.script.pause = pause
+    paused_at(provider, "submit")
     world = World(provider, policy=replace(POLICY, lease=0.03))
 
     async def renew(*args: object, **kwargs: object) -> bool:
@@ -424,15 +400,7 @@ async def test_a_finalizer_that_lost_its_lease_publishes_nothing() -> None:
 async def test_a_loser_that_cannot_clean_up_leaves_an_orphan_for_the_collector() -> None:
     """The collector takes what no row names, and only after the grace period (I17)."""
     provider = FakeJobProvider(checks_until_ready=0)
-    fetching, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "fetch":
-            return None
-        fetching.set()
-        return go_on
-
-    provider.script.pause = pause
+    fetching, go_on = paused_at(provider, "fetch")
     world = World(provider)
     async with world.running() as tts:
         other = await world.submitted(tts)
@@ -734,15 +702,7 @@ async def test_a_task_cancelled_while_its_answer_was_on_the_way_stores_nothing(
     """The bytes arrive, the row says cancelled, no upload is even begun (I8)."""
     provider = FakeDirectProvider()
     world = World(provider)
-    opening, go_on = anyio.Event(), anyio.Event()
-
-    def pause(call: str) -> anyio.Event | None:
-        if call != "fetch":
-            return None
-        opening.set()
-        return go_on
-
-    provider.script.pause = pause
+    opening, go_on = paused_at(provider, "fetch")
     monkeypatch.setattr(world.blobs, "put", None)
     async with world.running() as slow, world.running() as quick:
         job = await world.submitted(slow)

@@ -12,11 +12,14 @@ from ttsorch.protocols import Listener, Provider
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.faults import Crash, FaultPlan, faulty
 from ttsorch.testing.speech import a_request
 
 OWNER = "owner-1"
 STRANGER = "owner-2"
+
+Fake = FakeJobProvider | FakeDirectProvider
 POLICY = Policy(shutdown_grace=0.05, commit=1.0, insist=1.0)
 
 
@@ -82,6 +85,20 @@ async def crashing() -> AsyncIterator[None]:
         _, others = group.split(Crash)
         if others:
             raise
+
+
+def paused_at(provider: Fake, name: str) -> tuple[anyio.Event, anyio.Event]:
+    """Make the named call wait: (it has begun, let it go on)."""
+    begun, go_on = anyio.Event(), anyio.Event()
+
+    def pause(call: str) -> anyio.Event | None:
+        if call != name:
+            return None
+        begun.set()
+        return go_on
+
+    provider.script.pause = pause
+    return begun, go_on
 
 
 async def polled_to_the_end(orchestrator: Orchestrator, job: Job, *, polls: int = 50) -> Job:
