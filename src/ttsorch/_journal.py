@@ -15,8 +15,8 @@ import anyio
 from ttsorch import states
 from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
-from ttsorch.errors import StorageUnavailable
-from ttsorch.models import Job, Phase, Policy, Task
+from ttsorch.errors import ProviderTimeout, StorageUnavailable
+from ttsorch.models import ErrorInfo, Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
 
 _LOST_RACES = 20
@@ -47,6 +47,15 @@ class Journal:
     def after(self, seconds: float) -> datetime:
         """So many seconds from now; a vendor's idea of a wait is taken for a month at most."""
         return self.now() + timedelta(seconds=min(seconds, _LONGEST_WAIT))
+
+    def seconds_left(self, task: Task) -> float:
+        """Until the task has to be finished."""
+        return (task.finish_by - self.now()).total_seconds()
+
+    def lost(self, detail: str) -> states.SubmitLost:
+        """Nobody can say what became of a call; to be resolved within the grace period."""
+        error = ProviderTimeout(code="submission_outcome_unknown", detail=detail, ambiguous=True)
+        return states.SubmitLost(ErrorInfo.of(error), self.after(self._policy.unknown_grace))
 
     async def reread(self, job: Job) -> Job:
         """The row as it is now, also when its owner has deleted it; as last seen if it is gone."""
