@@ -52,7 +52,7 @@ Verb: TypeAlias = Callable[[Orchestrator], Awaitable[None]]
 
 OWNERS = ("owner-1", "owner-2")
 MOST_ACTIVE = 3
-POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2)
+POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2, submit_backoff=0.001)
 
 _plans = st.none() | st.tuples(st.sampled_from(Fault), st.integers(1, 30))
 _owners = st.sampled_from(OWNERS)
