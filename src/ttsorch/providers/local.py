@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from anyio import (
     BrokenResourceError,
+    CancelScope,
     CapacityLimiter,
     move_on_after,
     open_process,
@@ -197,14 +198,16 @@ class LocalProvider:
         return _PATIENCE_SECONDS + _PATIENCE_PER_CHARACTER * len(job.text)
 
     async def _run(self, job: EngineJob, recording: Recording) -> tuple[int, str]:
-        # Its own session, because Ctrl-C in a terminal is for the server, which may want to finish.
-        process = await open_process(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=recording.file,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        # Cut off in the middle of it, asyncio would leave a child that nobody waits for. Its own session,
+        # because Ctrl-C in a terminal is for the server, which may want to finish.
+        with CancelScope(shield=True):
+            process = await open_process(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=recording.file,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
         try:
             await self._send(job, cast("ByteSendStream", process.stdin))
             complaint = await _last_words(cast("ByteReceiveStream", process.stderr))
