@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo test test-deep check format bench clean
+.PHONY: demo test test-deep check format clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m examples.reference_server
