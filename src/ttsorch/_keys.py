@@ -34,6 +34,16 @@ def audio_prefix(owner: str, subject_id: str) -> str:
     return f"{owner_prefix(owner)}/{subject_id}/"
 
 
+def upload_key(owner: str, voice_id: str) -> str:
+    """Where the recording for a new voice waits until it has been looked at; it may be anything."""
+    return checked(f"{owner_prefix(owner)}/{voice_id}/upload.bin")
+
+
+def clip_key(owner: str, voice_id: str, extension: str) -> str:
+    """Where the recording of a voice is kept."""
+    return checked(f"{owner_prefix(owner)}/{voice_id}/clip.{extension}")
+
+
 def fence_of(key: str) -> int:
     """The fencing token in an :func:`audio_key`."""
     return int(key.rpartition("/")[2].partition(".")[0])

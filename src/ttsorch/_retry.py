@@ -74,10 +74,10 @@ async def retry_call(
 ) -> Result:
     """What ``func`` returns, or the error of its last attempt.
 
-    Only a :class:`~ttsorch.errors.ProviderError` that is retryable and not ambiguous is followed by
-    another attempt. The wait is the error's own ``retry_after``, exactly; else a random part of ``base``
-    seconds, doubled with every attempt up to ``cap`` (full jitter). A wait that would end after
-    ``deadline`` seconds isn't begun: the error is raised at once. Attempts themselves are not interrupted.
+    Only a call that :func:`may_be_sent_again` is followed by another attempt. The wait is the error's own
+    ``retry_after``, exactly; else a random part of ``base`` seconds, doubled with every attempt up to
+    ``cap`` (full jitter). A wait that would end after ``deadline`` seconds isn't begun: the error is raised
+    at once. Attempts themselves are not interrupted.
     """
     from tenacity import AsyncRetrying, retry_if_exception
 
@@ -98,7 +98,7 @@ async def retry_call(
 
     if budget is not None:
         budget.earn()
-    safely = retry_if_exception(_certain_to_be_safe)
+    safely = retry_if_exception(may_be_sent_again)
     policy = AsyncRetrying(sleep=sleep, stop=stop, wait=wait, retry=safely, reraise=True)
     return await policy(attempt)
 
@@ -108,8 +108,11 @@ def _jittered(attempt: int, base: float, cap: float, chance: Callable[[], float]
     return chance() * min(cap, base * 2.0 ** min(attempt - 1, 64))
 
 
-def _certain_to_be_safe(error: BaseException) -> bool:
-    return isinstance(error, ProviderError) and error.retryable and not error.ambiguous
+def may_be_sent_again(error: BaseException) -> bool:
+    """Whether the call certainly started nothing, and may have better luck later."""
+    if not isinstance(error, ProviderError):
+        return False
+    return error.retryable and not error.ambiguous and not error.started
 
 
 def _retry_after(state: "RetryCallState") -> float | None:

@@ -16,11 +16,13 @@ import anyio.lowlevel
 
 from ttsorch import states
 from ttsorch._asking import asked, backoff, plain
+from ttsorch._clips import Clips, ClipUnavailable
 from ttsorch._journal import Journal
-from ttsorch._retry import RetryBudget, retry_call
+from ttsorch._retry import RetryBudget, may_be_sent_again, retry_call
 from ttsorch._storing import Storing
 from ttsorch.errors import (
     ProviderError,
+    ProviderRejected,
     TaskCancelled,
     ValidationError,
 )
@@ -38,13 +40,16 @@ from ttsorch.models import (
     SpeechRequest,
     SubmitResult,
     Task,
+    TaskKind,
     Ticket,
 )
-from ttsorch.protocols import BlobStore, Provider
+from ttsorch.protocols import BlobStore, Provider, VoiceCloning, VoiceDesign, VoiceStore
 
 logger = logging.getLogger("ttsorch")
 
 _SUBMIT_TRIES = 3
+#: Shown between a provider's first word of a failure and its second.
+_FAILING = "provider_failing"
 
 T = TypeVar("T")
 
@@ -57,12 +62,15 @@ class Steps:
         *,
         journal: Journal,
         providers: Mapping[str, Provider],
+        voices: VoiceStore | None,
         blobs: BlobStore,
         policy: Policy,
         on_unknown: OnUnknown | None,
     ) -> None:
         self._journal = journal
         self._providers = providers
+        self._voices = voices
+        self._clips = Clips(blobs)
         self._storing = Storing(journal=journal, blobs=blobs, policy=policy)
         self._policy = policy
         self._on_unknown = on_unknown
@@ -90,9 +98,15 @@ class Steps:
         return await self._by_phase[task.phase](job)
 
     def runs_here(self, task: Task) -> bool:
-        """Whether the task's speech is made by a call of ours, which stopping ends."""
+        """Whether the task's speech, or its voice, is made by a long call of ours, which stopping ends."""
         provider = self._providers.get(task.provider)
-        return provider is not None and provider.capabilities.direct
+        if provider is None:
+            return False
+        return provider.capabilities.direct or task.kind is not TaskKind.GENERATE
+
+    def word_for_submitting(self, task: Task) -> str:
+        """What clients are shown while the call is under way."""
+        return "provider_synthesizing" if self.runs_here(task) else "provider_submitting"
 
     # --- submit ---------------------------------------------------------------------------------------
 
@@ -102,8 +116,8 @@ class Steps:
         return await self._follow(await self._journal.under_lease(job, partial(self._submit, job)))
 
     async def _start(self, job: Job) -> Job:
-        word = "provider_synthesizing" if self.runs_here(job.task) else "provider_submitting"
-        claimed = await self._journal.claim(job, states.SubmitStarted(word))
+        started = states.SubmitStarted(self.word_for_submitting(job.task))
+        claimed = await self._journal.claim(job, started)
         return await self.submit(claimed) if claimed else await self._journal.reread(job)
 
     async def _follow(self, job: Job) -> Job:
@@ -115,6 +129,8 @@ class Steps:
         return job
 
     async def _finalize(self, job: Job) -> Job:
+        if job.task.kind is TaskKind.CLONE:
+            return await self._add_voice(job)
         fetch = self._provider(job).fetch
         return await self._follow(await self._storing.finalize(job, fetch))
 
@@ -122,10 +138,13 @@ class Steps:
         called = False
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
+            call = await self._prepared_call(job)
             called = True
-            result = await self._ask_to_submit(job)
+            result = await self._call(job, call)
         except ProviderError as error:
             return await self._submit_failed(job, error)
+        except ClipUnavailable as error:
+            return await self._not_sent(job, ErrorInfo.of(error), again=error.later)
         except ValidationError as error:
             return await self._journal.commit(job, states.TaskFailed(ErrorInfo.of(error)))
         except anyio.get_cancelled_exc_class():
@@ -140,24 +159,37 @@ class Steps:
             return await self._storing.store_in_hand(job, result, result.audio)
         return await self._result_ready(job, result)
 
-    async def _ask_to_submit(self, job: Job) -> SubmitResult:
-        provider = self._provider(job)
+    async def _prepared_call(self, job: Job) -> Callable[[], Awaitable[SubmitResult]]:
+        """The one call that may cost money, with all that it needs at hand."""
+        task, provider = job.task, self._provider(job)
+        attempt = Attempt(key=task.id, number=task.attempts)
+        if task.kind is TaskKind.DESIGN_PREVIEW and isinstance(provider, VoiceDesign):
+            return partial(provider.design, task.voice, attempt)
+        if task.kind is TaskKind.CLONE and isinstance(provider, VoiceCloning):
+            clip = await self._clips.load(task.voice.reference_audio_key or "")
+            return partial(provider.clone, task.voice, clip, attempt)
+        if task.kind is not TaskKind.GENERATE:
+            raise ProviderRejected(code="unsupported", detail=f"{task.provider} can't {task.kind}")
         request = SpeechRequest(
             text=job.generation.text if job.generation else "",
-            voice=job.task.voice,
+            voice=task.voice,
             language=job.generation.language if job.generation else "Auto",
-            options=job.task.options,
+            options=task.options,
         )
-        attempt = Attempt(key=job.task.id, number=job.task.attempts)
+        if provider.capabilities.sends_clip and task.voice.reference_audio_key:
+            clip = await self._clips.load(task.voice.reference_audio_key)
+            request = replace(request, clip=clip)
+        return partial(provider.submit, request, attempt)
+
+    async def _call(self, job: Job, call: Callable[[], Awaitable[SubmitResult]]) -> SubmitResult:
         left = self._journal.seconds_left(job.task)
         # Each try is bounded and guarded by itself: a certain "not sent" may be repeated, a doubt never.
-        submit = partial(asked, left, partial(provider.submit, request, attempt), ambiguous=True)
-        # A direct call that never started goes back into the queue instead, with a longer wait.
+        # A call that takes long goes back into the queue instead, with a longer wait.
         return await retry_call(
-            submit,
-            attempts=1 if provider.capabilities.direct else _SUBMIT_TRIES,
+            partial(asked, left, call, ambiguous=True),
+            attempts=1 if self.runs_here(job.task) else _SUBMIT_TRIES,
             deadline=min(left, self._policy.submit_retry),
-            budget=self._budgets[provider.name],
+            budget=self._budgets[job.task.provider],
         )
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:
@@ -165,11 +197,16 @@ class Steps:
         if error.ambiguous:
             grace = self._journal.after(self._policy.unknown_grace)
             return await self._journal.commit(job, states.SubmitLost(info, grace))
-        if error.retryable and self.runs_here(job.task):
-            wait = error.retry_after or backoff(self._policy.submit_backoff, job.task.attempts)
-            deferred = states.SubmitDeferred(info, self._journal.after(wait))
-            return await self._journal.commit(job, deferred)
-        return await self._journal.commit(job, states.TaskFailed(info))
+        return await self._not_sent(job, info, again=may_be_sent_again(error))
+
+    async def _not_sent(self, job: Job, info: ErrorInfo, *, again: bool) -> Job:
+        """Nothing runs at the provider. A job provider's caller is waiting to hear of it; what takes long
+        is tried again, since nobody waits for that."""
+        if not (again and self.runs_here(job.task)):
+            return await self._journal.commit(job, states.TaskFailed(info))
+        wait = info.retry_after or backoff(self._policy.submit_backoff, job.task.attempts)
+        deferred = states.SubmitDeferred(info, self._journal.after(wait))
+        return await self._journal.commit(job, deferred)
 
     async def _accepted(self, job: Job, ticket: Ticket) -> Job:
         """Record the ticket wherever the row is by now: a paid job must never be forgotten."""
@@ -198,6 +235,16 @@ class Steps:
         lost = self._journal.lost("whoever submitted this died before the answer")
         return await self._follow(await self._journal.commit(job, lost))
 
+    async def _add_voice(self, job: Job) -> Job:
+        """The provider has made the voice of a recording, and the row says how it knows it."""
+        voice = job.task.voice
+        if self._voices is None:
+            return job
+        audio = await self._clips.describe(voice.reference_audio_key or "")
+        # Harmless when repeated: an id is taken once.
+        await self._voices.add_voice(voice)
+        return await self._journal.commit(job, states.VoiceAdded(audio), until_written=True)
+
     async def _resolve_unknown(self, job: Job) -> Job:
         """Ask again only if that was allowed, and not for ever; else wait for a late answer until the
         deadline."""
@@ -221,6 +268,10 @@ class Steps:
             return _troubled(job, error)
         if isinstance(result, Running):
             return await self._note_progress(job, result)
+        if isinstance(result, Failed) and result.doubtful and job.task.word != _FAILING:
+            check_at = self._journal.after(self._policy.check_interval)
+            doubted = states.ProgressMade(_FAILING, job.task.elapsed, job.task.progress, check_at)
+            return await self._journal.commit(job, doubted)
         if isinstance(result, Failed):
             return await self._journal.commit(job, states.TaskFailed(result.error))
         return await self._follow(await self._result_ready(job, result))
@@ -235,7 +286,9 @@ class Steps:
         return await self._journal.commit(job, event)
 
     async def _result_ready(self, job: Job, result: Ready) -> Job:
-        event = states.ResultReady(plain(result.envelope or {}), result.expires_at)
+        event = states.ResultReady(
+            plain(result.envelope or {}), result.expires_at, result.voice, result.receipt
+        )
         return await self._journal.commit(job, event, until_written=True)
 
     # --- cancel ---------------------------------------------------------------------------------------

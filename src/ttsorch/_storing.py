@@ -36,6 +36,7 @@ from ttsorch.models import (
     Ready,
     StoredAudio,
     Task,
+    TaskKind,
 )
 from ttsorch.protocols import BlobStore
 
@@ -73,7 +74,7 @@ class Storing:
     async def _receive(self, job: Job, result: Ready, source: AudioSource) -> Job:
         envelope = None if result.envelope is None else plain(result.envelope)
         async with source as stream:
-            started = states.StoreStarted(envelope, result.expires_at)
+            started = states.StoreStarted(envelope, result.expires_at, result.voice, result.receipt)
             storing = await self._journal.commit(job, started)
             if storing.task.phase is Phase.STORING and storing.task.fence == job.task.fence:
                 return await self._store(storing, nullcontext(stream))
@@ -90,7 +91,7 @@ class Storing:
             return await self._store(job, self._reopened(left_behind))
         if job.task.envelope is not None:
             return await self._store(job, fetch(job.task.envelope))
-        lost = self._journal.lost("whoever held the speech died before it was stored")
+        lost = self._lost(job, "whoever held the speech died before it was stored")
         # When it was our own storage that failed, that is what the operator has to read.
         return await self._journal.commit(job, replace(lost, error=job.task.error or lost.error))
 
@@ -164,9 +165,19 @@ class Storing:
         loses a call that may have cost money."""
         if isinstance(error, CorruptResult):
             return await self._journal.commit(job, states.TaskFailed(ErrorInfo.of(error)))
-        return await self._journal.commit(
-            job, self._journal.lost(f"the speech broke off: {error.code}")
+        lost = self._lost(job, f"the speech broke off: {error.code}")
+        return await self._journal.commit(job, lost)
+
+    def _lost(self, job: Job, detail: str) -> states.SubmitLost | states.TaskFailed:
+        """What became of a preview isn't in doubt: its voice was made, and the row says which."""
+        if job.task.receipt is None or job.task.kind is not TaskKind.DESIGN_PREVIEW:
+            return self._journal.lost(detail)
+        error = ResultExpired(
+            "The voice was made, but its preview was lost. Please try again.",
+            code="preview_lost",
+            detail=detail,
         )
+        return states.TaskFailed(ErrorInfo.of(error))
 
 
 def _subject(task: Task) -> tuple[str, str]:

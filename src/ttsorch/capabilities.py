@@ -14,6 +14,11 @@ from ttsorch.models import Capabilities, SpeechRequest
 #: formats. What this Python's tables don't know yet (Cn) may well be a letter.
 _SILENT_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Mn", "Mc", "Me", "Cc", "Cf"})
 
+#: The largest recording of a voice, in bytes: contract row R15, and section 3 for one that is sent along.
+MAX_CLIP_BYTES = 10 * 1024 * 1024
+#: The longest name of a voice, in UTF-16 code units (contract row R14).
+MAX_VOICE_NAME = 100
+
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SHOWN_LANGUAGES = 20
 #: "Whatever the provider takes it for"; always allowed.
@@ -39,7 +44,7 @@ def check(request: SpeechRequest, provider_name: str, capabilities: Capabilities
     """
     check_text(request.text, capabilities.max_text_chars)
     _check_voice(request, provider_name)
-    _check_language(request.language, capabilities.languages)
+    check_language(request.language, capabilities.languages)
 
 
 def check_text(text: str, limit: int) -> None:
@@ -60,6 +65,26 @@ def check_text(text: str, limit: int) -> None:
     check_encoding(text)
     if is_blank(text):
         raise ValidationError("Please enter text to speak", code="text_required", field="text")
+
+
+def check_voice_name(name: str) -> None:
+    """Refuse a name that is blank or too long, or that no database can keep.
+
+    Raises:
+        ValidationError: code ``voice_name_required``, ``voice_name_too_long`` or ``text_encoding``.
+    """
+    if len(name) > MAX_VOICE_NAME or count_characters(name) > MAX_VOICE_NAME:
+        raise ValidationError(
+            f"Name cannot exceed {MAX_VOICE_NAME} characters",
+            code="voice_name_too_long",
+            field="name",
+            limit=MAX_VOICE_NAME,
+        )
+    check_encoding(name)
+    if is_blank(name):
+        raise ValidationError(
+            "Please enter a name for the voice", code="voice_name_required", field="name"
+        )
 
 
 def check_encoding(text: str) -> None:
@@ -95,18 +120,12 @@ def canonical_language(language: str, languages: tuple[str, ...]) -> str:
     return spellings.get(language.casefold(), language)
 
 
-def _check_voice(request: SpeechRequest, provider_name: str) -> None:
-    owner = request.voice.tts_provider
-    if owner != provider_name:
-        raise ValidationError(
-            f"Voice belongs to provider '{owner}'. Switch provider mode or create a {provider_name} voice.",
-            code="voice_provider_mismatch",
-            field="voice_id",
-            http_status=409,
-        )
+def check_language(language: str, languages: tuple[str, ...]) -> None:
+    """Refuse a language that isn't among ``languages``, unless there are none to choose from.
 
-
-def _check_language(language: str, languages: tuple[str, ...]) -> None:
+    Raises:
+        ValidationError: code ``language_unsupported``; names the first of those that are.
+    """
     if not languages or language.casefold() in {
         known.casefold() for known in (_ANY_LANGUAGE, *languages)
     }:
@@ -119,3 +138,14 @@ def _check_language(language: str, languages: tuple[str, ...]) -> None:
         code="language_unsupported",
         field="language",
     )
+
+
+def _check_voice(request: SpeechRequest, provider_name: str) -> None:
+    owner = request.voice.tts_provider
+    if owner != provider_name:
+        raise ValidationError(
+            f"Voice belongs to provider '{owner}'. Switch provider mode or create a {provider_name} voice.",
+            code="voice_provider_mismatch",
+            field="voice_id",
+            http_status=409,
+        )

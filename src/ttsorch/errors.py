@@ -18,6 +18,7 @@ body. ``detail`` is for the operator's log only.
     │   │   ├── ResultExpired                          the result is gone
     │   │   └── CorruptResult                          what came back isn't the promised audio
     │   ├── ProviderRejected     provider_rejected     it won't serve this, however often we ask
+    │   ├── ProviderInvalid      validation            it says that the request itself is wrong
     │   └── ProviderTimeout      timeout               it did not answer in time
     ├── StorageUnavailable       provider_unavailable  our own database or blob store can't answer
     │   ├── BlobNotFound         validation
@@ -131,7 +132,9 @@ class ProviderError(TtsorchError):
     """What a provider answered, or failed to.
 
     ``ambiguous`` says that a submit may have been accepted although we hold no proof; such a submit is
-    never sent again unless the host allows it. ``retryable`` says that the same call may succeed later.
+    never sent again unless the host allows it. ``retryable`` says that the same call may succeed later;
+    ``started``, that the provider began the work before it gave up, so that sending it again may be paid
+    again: only a user may do that.
     """
 
     category = Category.PROVIDER_UNAVAILABLE
@@ -147,6 +150,7 @@ class ProviderError(TtsorchError):
         retry_after: float | None = None,
         retryable: bool | None = None,
         ambiguous: bool = False,
+        started: bool = False,
         provider_code: str | None = None,
         request_id: str | None = None,
     ) -> None:
@@ -155,6 +159,7 @@ class ProviderError(TtsorchError):
         )
         self.retryable = self.default_retryable if retryable is None else retryable
         self.ambiguous = ambiguous
+        self.started = started
         self.provider_code = provider_code
         self.request_id = request_id
 
@@ -196,6 +201,15 @@ class ProviderRejected(ProviderError):
     default_code = "provider_rejected"
     default_message = "The provider rejected the request."
     http_status = 502
+
+
+class ProviderInvalid(ProviderError):
+    """The provider says that the request itself is wrong: a text, a voice, a recording it can't take."""
+
+    category = Category.VALIDATION
+    default_code = "provider_invalid_request"
+    default_message = "The provider could not accept this request."
+    http_status = 400
 
 
 class ProviderTimeout(ProviderError):

@@ -11,7 +11,16 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
-from ttsorch.errors import Category, ProviderError, TtsorchError
+from ttsorch.errors import (
+    Category,
+    ProviderError,
+    ProviderRejected,
+    ProviderTimeout,
+    ProviderUnavailable,
+    TaskCancelled,
+    TtsorchError,
+    ValidationError,
+)
 
 JsonValue: TypeAlias = (
     "bool | int | float | str | list[JsonValue] | tuple[JsonValue, ...]"
@@ -73,6 +82,7 @@ class TaskKind(StrEnum):
 
     GENERATE = "generate"
     DESIGN_PREVIEW = "design_preview"
+    CLONE = "clone"
 
 
 # --- voices and requests ------------------------------------------------------------------------------
@@ -99,8 +109,8 @@ class Voice:
     owner: str | None = None
     source: VoiceSource = VoiceSource.BUILTIN
     language: str = "Auto"
-    description: str | None = None
-    reference_transcript: str | None = None
+    description: str | None = field(default=None, repr=False)
+    reference_transcript: str | None = field(default=None, repr=False)
     reference_audio_key: str | None = None
     provider_voice_id: str | None = None
     provider_target_model: str | None = None
@@ -110,13 +120,36 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechRequest:
-    """What should be said. ``options`` go to the provider as they are (rate, pitch, vendor knobs)."""
+class Clip:
+    """A recording of the voice that is to be spoken with. Its content type is what its bytes are."""
 
-    text: str
+    data: bytes = field(repr=False)
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderVoice:
+    """How a provider knows a voice that it made: by ``id``, and only for ``target_model``. ``kind`` is
+    the provider's own word for how it was made."""
+
+    id: str
+    target_model: str | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """What should be said. ``options`` go to the provider as they are (rate, pitch, vendor knobs).
+
+    ``clip`` is the voice's reference recording, read from the blob store for a provider whose
+    ``capabilities.sends_clip`` is set; whoever calls the orchestrator leaves it alone.
+    """
+
+    text: str = field(repr=False)
     voice: Voice
     language: str = "Auto"
-    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    options: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
+    clip: Clip | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,23 +214,42 @@ class ErrorInfo:
             request_id=error.request_id,
         )
 
+    def as_error(self) -> TtsorchError:
+        """What to raise when the failure on a row is the answer to a call."""
+        kind = _RAISED.get(self.category, ProviderUnavailable)
+        return kind(self.message, code=self.code, detail=self.detail, retry_after=self.retry_after)
+
+
+_RAISED: Mapping[Category, type[TtsorchError]] = {
+    Category.VALIDATION: ValidationError,
+    Category.PROVIDER_REJECTED: ProviderRejected,
+    Category.TIMEOUT: ProviderTimeout,
+    Category.CANCELLED: TaskCancelled,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The provider took the job; ``ticket`` is how we ask about it."""
 
-    ticket: Ticket
+    ticket: Ticket = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
     """The speech exists. Either ``envelope`` says how to fetch it, as often as needed, or ``audio``
     holds it already and can be read once; with both, ``audio`` is the shortcut and ``envelope`` the
-    way back after a crash."""
+    way back after a crash.
 
-    envelope: Envelope | None = None
+    ``voice`` is the voice that this call made, if it was asked to make one. ``receipt`` is what the
+    provider says about its bill (request id, usage), kept on the row for good: it holds no secret.
+    """
+
+    envelope: Envelope | None = field(default=None, repr=False)
     audio: AudioSource | None = None
     expires_at: datetime | None = None
+    voice: ProviderVoice | None = None
+    receipt: Mapping[str, JsonValue] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,9 +266,11 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The provider says that the job failed for good."""
+    """The provider says that the job failed for good. ``doubtful``: it says the same when it only could
+    not look, so it has to say it twice in a row before it is believed."""
 
     error: ErrorInfo
+    doubtful: bool = False
 
 
 SubmitResult: TypeAlias = Accepted | Ready
@@ -255,7 +309,12 @@ class OnUnknown(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a provider can do, as data. ``max_text_chars`` counts UTF-16 code units (contract C9),
-    ``result_lifetime`` is in seconds, an empty ``languages`` accepts any."""
+    ``result_lifetime`` is in seconds, an empty ``languages`` accepts any.
+
+    ``cloning`` and ``design`` say that voices can be made from a recording and from a description.
+    ``sends_clip``: a voice is its recording and transcript, sent along with every request.
+    ``clip_formats`` are the extensions of the recordings it takes; empty for any that we know.
+    """
 
     max_text_chars: int
     direct: bool = False
@@ -266,6 +325,8 @@ class Capabilities:
     formats: tuple[str, ...] = ("wav",)
     sample_rates: tuple[int, ...] = ()
     cloning: bool = False
+    sends_clip: bool = False
+    clip_formats: tuple[str, ...] = ()
     design: bool = False
     result_lifetime: float | None = None
     webhook: str | None = None
@@ -297,7 +358,8 @@ class Task:
     fencing token: a store raises it with every lease it grants. ``next_action_at`` is when somebody
     should look at this task again although nobody polls; None when nothing is owed. ``poll_count``,
     ``lease_until`` and ``next_action_at`` may change without a new ``version``. ``outcome_open`` says that
-    a call left for the provider and we don't know its answer (yet, or for good).
+    a call left for the provider and we don't know its answer (yet, or for good). The envelope, which may
+    hold a signed URL, is forgotten when the task ends; the receipt stays.
     """
 
     id: str
@@ -311,7 +373,7 @@ class Task:
     finish_by: datetime
     kind: TaskKind = TaskKind.GENERATE
     generation_id: str | None = None
-    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    options: Mapping[str, JsonValue] = field(default_factory=dict, repr=False)
     idempotency_key: str | None = None
     payload_hash: str | None = None
     phase: Phase = Phase.QUEUED
@@ -324,9 +386,10 @@ class Task:
     outcome_open: bool = False
     finalize_attempts: int = 0
     poll_count: int = 0
-    ticket: Ticket | None = None
-    envelope: Envelope | None = None
+    ticket: Ticket | None = field(default=None, repr=False)
+    envelope: Envelope | None = field(default=None, repr=False)
     result_expires_at: datetime | None = None
+    receipt: Mapping[str, JsonValue] | None = None
     word: str | None = None
     elapsed: float | None = None
     progress: float | None = None
@@ -352,7 +415,7 @@ class Generation:
     task_id: str
     voice_id: str
     voice_name: str
-    text: str
+    text: str = field(repr=False)
     language: str
     created_at: datetime
     status: Status = Status.PENDING

@@ -13,8 +13,7 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 import hashlib
 import json
 import logging
-import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -23,9 +22,12 @@ from types import TracebackType
 
 import anyio
 
-from ttsorch import states
 from ttsorch._announcer import Announcer
+from ttsorch._casting import Casting
+from ttsorch._clips import Clips
+from ttsorch._driver import Driver
 from ttsorch._flights import Flights
+from ttsorch._intake import Intake
 from ttsorch._journal import Journal
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
@@ -34,10 +36,11 @@ from ttsorch.capabilities import (
     check_idempotency_key,
     count_characters,
 )
-from ttsorch.errors import IdempotencyConflict, NotFound, TtsorchError, ValidationError
+from ttsorch.errors import NotFound, TtsorchError, ValidationError
 from ttsorch.models import (
     Generation,
     Job,
+    JsonValue,
     OnUnknown,
     Page,
     Phase,
@@ -47,6 +50,7 @@ from ttsorch.models import (
     Task,
     TaskKind,
     Voice,
+    VoiceSource,
 )
 from ttsorch.protocols import (
     BlobStore,
@@ -109,17 +113,41 @@ class Orchestrator:
         self._max_active_jobs = max_active_jobs
         self._announcer = Announcer(listeners)
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
-        self._flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
-        self._turns: Flights[None] = Flights(0)
-        self._synthesis_slots = anyio.Semaphore(self.policy.concurrency)
-        self._other_slots = anyio.Semaphore(self.policy.sweep_concurrency)
-        self._journal = Journal(tasks, self.policy, self._announcer, self._flights)
+        self._clips = Clips(blobs)
+        flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
+        self._journal = Journal(tasks, self.policy, self._announcer, flights)
         self._steps = Steps(
             journal=self._journal,
             providers={each.name: each for each in (*also, provider)},
+            voices=voices,
             blobs=blobs,
             policy=self.policy,
             on_unknown=on_unknown,
+        )
+        self._driver = Driver(
+            tasks=tasks,
+            steps=self._steps,
+            journal=self._journal,
+            flights=flights,
+            policy=self.policy,
+            background=background,
+        )
+        self._intake = Intake(
+            provider_name=provider.name,
+            tasks=tasks,
+            steps=self._steps,
+            driver=self._driver,
+            announcer=self._announcer,
+            policy=self.policy,
+            background=background,
+        )
+        self._casting = Casting(
+            provider=provider,
+            tasks=tasks,
+            voices=voices,
+            clips=self._clips,
+            intake=self._intake,
+            driver=self._driver,
         )
 
     async def __aenter__(self) -> "Orchestrator":
@@ -128,10 +156,7 @@ class Orchestrator:
             deliver = partial(self._announcer.deliver, self._announcer.open())
             self._deliveries.start("listeners", deliver)
             stack.callback(self._announcer.close)
-            await stack.enter_async_context(self._flights)
-            await stack.enter_async_context(self._turns)
-            if self.background:
-                self._turns.start("sweep", self._sweep_forever)
+            await stack.enter_async_context(self._driver)
             self._open = stack.pop_all()
         return self
 
@@ -166,34 +191,20 @@ class Orchestrator:
             StorageUnavailable: unknown whether anything was written; repeat with the same key.
         """
         self._check_request(request, owner, idempotency_key)
-        task, generation = self._new_rows(request, owner, idempotency_key)
-        # One flight from before the insert to after the provider's answer: nobody can step in between,
-        # and a caller that goes away leaves no job behind that nobody sends.
-        work = self._create if self.provider.capabilities.direct else self._create_and_send
-        job = await self._flights.share(task.id, partial(work, task, generation))
-        return job or await self._journal.reread(Job(task, generation))
-
-    async def _create(self, task: Task, generation: Generation) -> Job:
-        job = await self.tasks.create(task, generation, max_active=self._max_active_jobs)
-        if job.task.id != task.id:
-            return self._repeated(job, task)
-        self._announcer.announce(None, job)
-        if self.background:
-            self._take_turn(job)
-        return job
-
-    async def _create_and_send(self, task: Task, generation: Generation) -> Job:
-        task = states.advance(task, states.SubmitStarted("provider_submitting"), self.now())
-        job = await self.tasks.create(
-            task,
-            states.reflect(generation, task),
-            lease_seconds=self.policy.lease,
-            max_active=self._max_active_jobs,
+        if self.provider.capabilities.sends_clip and request.voice.reference_audio_key:
+            await self._clips.check(request.voice.reference_audio_key)
+        task = self._intake.task(
+            owner,
+            request.voice,
+            count_characters(request.text),
+            request=request,
+            idempotency_key=idempotency_key,
+            payload_hash=_hashed(request.text, request.voice.id, request.language, request.options),
         )
-        if job.task.id != task.id:
-            return self._repeated(job, task)
-        self._announcer.announce(None, job)
-        return await self._steps.submit(job)
+        generation = _generation_of(task, request)
+        direct = self.provider.capabilities.direct
+        enter = self._intake.queue if direct else self._intake.send
+        return await enter(task, generation, max_active=self._max_active_jobs)
 
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
@@ -210,40 +221,6 @@ class Orchestrator:
         if isinstance(self.provider, RequestChecking):
             self.provider.check_request(request)
 
-    def _new_rows(
-        self, request: SpeechRequest, owner: str, idempotency_key: str | None
-    ) -> tuple[Task, Generation]:
-        now = self.now()
-        task = states.new_task(
-            id=str(uuid.uuid4()),
-            generation_id=str(uuid.uuid4()),
-            owner=owner,
-            provider=self.provider.name,
-            voice=request.voice,
-            characters=count_characters(request.text),
-            options=request.options,
-            idempotency_key=idempotency_key,
-            payload_hash=_payload_hash(request),
-            now=now,
-            policy=self.policy,
-        )
-        generation = Generation(
-            id=task.generation_id or task.id,
-            owner=owner,
-            task_id=task.id,
-            voice_id=request.voice.id,
-            voice_name=request.voice.name,
-            text=request.text,
-            language=request.language,
-            created_at=now,
-        )
-        return task, generation
-
-    def _repeated(self, earlier: Job, task: Task) -> Job:
-        if earlier.task.payload_hash != task.payload_hash:
-            raise IdempotencyConflict
-        return earlier
-
     # --- the verbs on a task --------------------------------------------------------------------------
 
     async def poll_once(self, task_id: str, *, owner: str) -> Job:
@@ -258,10 +235,9 @@ class Orchestrator:
             StorageUnavailable: the task is as it was; poll again.
         """
         job = _found(await self.tasks.record_poll(owner, task_id))
-        if not self._poll_drives(job.task):
+        if not self._driver.poll_drives(job.task):
             return job
-        latest = await self._fly(job, self._steps.step)
-        return _as_seen_by(job, latest)
+        return _as_seen_by(job, await self._driver.step(job))
 
     async def step(self, task_id: str, *, owner: str) -> Job:
         """Take the task one step further, as a queue worker or webhook does: :meth:`poll_once` without
@@ -271,7 +247,7 @@ class Orchestrator:
             NotFound: no such task for this owner.
         """
         job = await self.get(task_id, owner=owner)
-        return _as_seen_by(job, await self._fly(job, self._steps.step))
+        return _as_seen_by(job, await self._driver.step(job))
 
     async def finalize(self, task_id: str, *, owner: str) -> Job:
         """Copy the task's result into our own storage if it is ready for that; else nothing.
@@ -282,7 +258,7 @@ class Orchestrator:
         job = await self.get(task_id, owner=owner)
         if job.task.phase not in (Phase.READY, Phase.STORING):
             return job
-        return _as_seen_by(job, await self._fly(job, self._steps.step))
+        return _as_seen_by(job, await self._driver.step(job))
 
     async def cancel(self, task_id: str, *, owner: str) -> Job:
         """End the task as cancelled, unless it has ended already: the job comes back as it then is.
@@ -294,14 +270,11 @@ class Orchestrator:
             NotFound: no such task for this owner.
         """
         job = await self.get(task_id, owner=owner)
-        cancelled = await self._flights.share(f"cancel {task_id}", partial(self._cancel, job))
-        return cancelled or await self._journal.reread(job)
+        return await self._driver.share(f"cancel {task_id}", job, partial(self._cancel, job))
 
     async def _cancel(self, job: Job) -> Job:
         job = await self._steps.cancel(job)
-        # A job provider's submit in flight goes on: only its answer tells which job to cancel there.
-        if job.task.ticket or self._steps.runs_here(job.task):
-            self._flights.stop(job.task.id)
+        self._driver.stop(job.task)
         return await self._steps.settle(job) if job.task.cancel_owed else job
 
     async def get(self, task_id: str, *, owner: str) -> Job:
@@ -399,6 +372,98 @@ class Orchestrator:
                 return voice
         raise NotFound
 
+    async def upload_clip(
+        self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
+    ) -> None:
+        """Keep a recording for a voice that is to be cloned under ``voice_id``, a fresh UUID.
+
+        Raises:
+            ValidationError: it is far too large, or the provider can't clone; nothing was kept.
+            BlobExists: there is a recording for this id already.
+        """
+        await self._casting.upload(voice_id, audio, owner=owner)
+
+    async def clone_voice(
+        self,
+        voice_id: str,
+        *,
+        name: str,
+        owner: str,
+        language: str = "Auto",
+        transcript: str | None = None,
+        source: VoiceSource = VoiceSource.UPLOADED,
+        description: str | None = None,
+    ) -> Voice:
+        """Make a voice of what :meth:`upload_clip` brought, with one call to the provider if it keeps
+        voices of its own. Repeat it when it failed: a call that may have been accepted is never sent again.
+
+        Raises:
+            ValidationError: nothing was written; code ``voice_exists`` (409) when the voice is made already.
+            ProviderUnavailable: code ``voice_in_progress``: it is still being made; repeat this.
+            ProviderError: the provider could not make it, or (``submission_outcome_unknown``) nobody
+                knows whether it did.
+        """
+        return await self._casting.clone(
+            voice_id,
+            name=name,
+            language=language,
+            transcript=transcript,
+            source=source,
+            description=description,
+            owner=owner,
+        )
+
+    async def preview_design(
+        self,
+        *,
+        text: str,
+        description: str,
+        owner: str,
+        name: str | None = None,
+        language: str = "Auto",
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Have a voice made from ``description`` and hear it say ``text``: a task of kind
+        ``design_preview``, whose audio is the preview. Nothing is saved yet.
+
+        Raises:
+            ValidationError: nothing was written.
+            IdempotencyConflict: the key was used with another request.
+            ActiveJobLimit: the owner has as many active jobs as allowed.
+        """
+        if idempotency_key is not None:
+            check_idempotency_key(idempotency_key)
+        return await self._casting.preview(
+            name=name,
+            text=text,
+            language=language,
+            description=description,
+            owner=owner,
+            idempotency_key=idempotency_key,
+            payload_hash=_hashed("design", name, text, language, description),
+            max_active=self._max_active_jobs,
+        )
+
+    async def save_design(self, task_id: str, *, owner: str, name: str | None = None) -> Voice:
+        """Add the voice of a finished preview to the owner's voices; no call to the provider. Saving it
+        twice gives the same voice; deleting the task doesn't matter.
+
+        Raises:
+            NotFound: no such preview for this owner, or its voice was saved and deleted.
+            ValidationError: the preview isn't finished (409).
+        """
+        return await self._casting.save(task_id, name=name, owner=owner)
+
+    async def delete_voice(self, voice_id: str, *, owner: str) -> None:
+        """Take a voice out of the owner's voices; harmless when repeated. Its recording, what the provider
+        keeps, and tasks that use it stay as they are.
+
+        Raises:
+            NotFound: no such voice for this owner.
+        """
+        if self.voices is None or not await self.voices.delete_voice(owner, voice_id):
+            raise NotFound("Voice not found.", code="voice_not_found")
+
     # --- sweeping -------------------------------------------------------------------------------------
 
     async def sweep_once(self) -> SweepReport:
@@ -409,12 +474,12 @@ class Orchestrator:
         Raises:
             StorageUnavailable: the due tasks could not be read.
         """
-        due = await self._claim_due()
+        due = await self._driver.claim_due()
         failures: list[TtsorchError] = []
 
         async def step(job: Job) -> None:
             try:
-                await self._step_in_turn(job)
+                await self._driver.step_in_turn(job)
             except TtsorchError as error:
                 logger.warning("sweep: task %s: %s (%s)", job.task.id, error.code, error.detail)
                 failures.append(error)
@@ -441,53 +506,9 @@ class Orchestrator:
             await self.blobs.delete(key)
         return orphans
 
-    async def _claim_due(self) -> Sequence[Job]:
-        return await self.tasks.claim_due(
-            limit=self.policy.sweep_batch, hold_seconds=self.policy.lease
-        )
-
-    async def _sweep_forever(self) -> None:
-        # Unlike sweep_once, never waits for a step: one long synthesis must not hold up the rest.
-        while True:
-            try:
-                for job in await self._claim_due():
-                    self._take_turn(job)
-            except TtsorchError as error:
-                logger.warning("sweep: %s (%s)", error.code, error.detail)
-            except Exception:
-                # A defect in a store must not be the end of all sweeping.
-                logger.exception("sweep")
-            await anyio.sleep(self.policy.sweep_interval)
-
-    # --- flights --------------------------------------------------------------------------------------
-
-    async def _fly(self, job: Job, work: Callable[[Job], Awaitable[Job]]) -> Job:
-        landed = await self._flights.share(job.task.id, partial(work, job))
-        return landed or await self._journal.reread(job)
-
     async def _end(self, job: Job) -> None:
         if not job.task.status.terminal:
             await self.cancel(job.task.id, owner=job.task.owner)
-
-    def _take_turn(self, job: Job) -> None:
-        self._turns.start(job.task.id, partial(self._step_in_turn, job))
-
-    async def _step_in_turn(self, job: Job) -> None:
-        # The wait for a slot is outside the flight, so that no poll ever waits for it too; and what takes
-        # long has slots of its own, so that it holds up nothing else.
-        synthesis = self._steps.runs_here(job.task) and job.task.envelope is None
-        async with self._synthesis_slots if synthesis else self._other_slots:
-            await self._fly(await self._journal.reread(job), self._steps.step)
-
-    def _poll_drives(self, task: Task) -> bool:
-        """Whether a poll has anything to do that nobody is doing already, and that is not put off."""
-        now = self.now()
-        if task.status.terminal or states.lease_is_live(task, now):
-            return False
-        if task.phase is Phase.QUEUED and self.background:
-            return False
-        put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
-        return states.is_due(task, now) or not put_off
 
 
 def _found(job: Job | None) -> Job:
@@ -496,9 +517,21 @@ def _found(job: Job | None) -> Job:
     return job
 
 
-def _payload_hash(request: SpeechRequest) -> str:
+def _generation_of(task: Task, request: SpeechRequest) -> Generation:
+    return Generation(
+        id=task.generation_id or task.id,
+        owner=task.owner,
+        task_id=task.id,
+        voice_id=request.voice.id,
+        voice_name=request.voice.name,
+        text=request.text,
+        language=request.language,
+        created_at=task.created_at,
+    )
+
+
+def _hashed(*payload: JsonValue) -> str:
     """Tells a repeated request from another one under the same idempotency key."""
-    payload = [request.text, request.voice.id, request.language, request.options]
     canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=dict)
     return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -20,10 +20,12 @@ from ttsorch.models import (
     CancelOutcome,
     Capabilities,
     CheckResult,
+    Clip,
     Envelope,
     Generation,
     Job,
     Page,
+    Ready,
     SpeechRequest,
     Status,
     SubmitResult,
@@ -61,8 +63,9 @@ class Provider(Protocol):
         (a child process, say) stops it.
 
         Raises:
-            ProviderError: with ``ambiguous`` set whenever the call may have been accepted; otherwise it
-                is certain that nothing was started, and ``retryable`` says whether to try again.
+            ProviderError: with ``ambiguous`` set whenever the call may have been accepted, with ``started``
+                when the provider began and then failed; otherwise it is certain that nothing was started,
+                and ``retryable`` says whether to try again.
         """
         ...
 
@@ -116,6 +119,39 @@ class RequestChecking(Protocol):
 
         Raises:
             ValidationError: the vendor has no way to take this request.
+        """
+        ...
+
+
+@runtime_checkable
+class VoiceCloning(Protocol):
+    """The power to make a voice of its own out of a recording, with a call that may cost money. A provider
+    that only sends the recording along (``capabilities.sends_clip``) doesn't need it."""
+
+    async def clone(self, draft: Voice, clip: Clip, attempt: Attempt) -> Ready:
+        """Make a voice that sounds like ``clip``, whose words are ``draft.reference_transcript``.
+
+        Returns:
+            A :class:`~ttsorch.models.Ready` with ``voice``, and neither an envelope nor audio.
+
+        Raises:
+            ProviderError: as for :meth:`Provider.submit`.
+        """
+        ...
+
+
+@runtime_checkable
+class VoiceDesign(Protocol):
+    """The power to make a voice from a description: ``draft.description`` says how it should sound,
+    ``draft.reference_transcript`` what it should say for a preview."""
+
+    async def design(self, draft: Voice, attempt: Attempt) -> SubmitResult:
+        """Like :meth:`Provider.submit`; the audio is the preview, and ``Ready.voice`` the voice, if the
+        provider keeps one. It may take minutes, and may answer with a ticket for
+        :meth:`Provider.check`.
+
+        Raises:
+            ProviderError: as for :meth:`Provider.submit`.
         """
         ...
 

@@ -27,8 +27,10 @@ from ttsorch.models import (
     JsonValue,
     Phase,
     Policy,
+    ProviderVoice,
     StoredAudio,
     Task,
+    TaskKind,
     Ticket,
     Voice,
 )
@@ -133,12 +135,15 @@ class ResultReady:
 
     envelope: Envelope
     expires_at: datetime | None = None
+    voice: ProviderVoice | None = None
+    receipt: Mapping[str, JsonValue] | None = None
 
     def apply(self, task: Task, now: datetime) -> Task:
         return replace(
-            _released(task, now),
+            _released(_bound(task, self.voice), now),
             envelope=self.envelope,
             result_expires_at=self.expires_at,
+            receipt=self.receipt or task.receipt,
             outcome_open=False,
             error=None,
         )
@@ -151,13 +156,16 @@ class StoreStarted:
 
     envelope: Envelope | None = None
     expires_at: datetime | None = None
+    voice: ProviderVoice | None = None
+    receipt: Mapping[str, JsonValue] | None = None
 
     def apply(self, task: Task, now: datetime) -> Task:
         return replace(
-            task,
+            _bound(task, self.voice),
             outcome_open=False,
             envelope=self.envelope or task.envelope,
             result_expires_at=self.expires_at or task.result_expires_at,
+            receipt=self.receipt or task.receipt,
         )
 
 
@@ -197,6 +205,17 @@ class ResultLost:
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The audio is in our own storage."""
+
+    audio: StoredAudio
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(_ended(task, now, error=None), audio=self.audio)
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceAdded:
+    """The voice that the provider made of a recording is among its owner's voices; ``audio`` is that
+    recording."""
 
     audio: StoredAudio
 
@@ -278,6 +297,7 @@ Event: TypeAlias = (
     | StoreDeferred
     | ResultLost
     | Stored
+    | VoiceAdded
     | TaskFailed
     | DeadlinePassed
     | CancelRequested
@@ -293,8 +313,27 @@ def _released(task: Task, next_action_at: datetime) -> Task:
 
 def _ended(task: Task, now: datetime, error: ErrorInfo | None) -> Task:
     return replace(
-        task, lease_until=None, next_action_at=None, completed_at=now, word=None, error=error
+        task,
+        lease_until=None,
+        next_action_at=None,
+        completed_at=now,
+        envelope=None,
+        word=None,
+        error=error,
     )
+
+
+def _bound(task: Task, made: ProviderVoice | None) -> Task:
+    """The voice that a call made is on the row before anything else happens: it may have been paid for."""
+    if made is None:
+        return task
+    voice = replace(
+        task.voice,
+        provider_voice_id=made.id,
+        provider_target_model=made.target_model,
+        provider_voice_kind=made.kind,
+    )
+    return replace(task, voice=voice)
 
 
 def _owing(task: Task, now: datetime) -> Task:
@@ -365,6 +404,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
     Phase.READY: {
         StoreStarted: Phase.STORING,
         ResultLost: Phase.RUNNING,
+        VoiceAdded: Phase.COMPLETED,
         **_ENDS,
     },
     Phase.STORING: {
@@ -434,6 +474,7 @@ def new_task(
     characters: int,
     now: datetime,
     policy: Policy,
+    kind: TaskKind = TaskKind.GENERATE,
     generation_id: str | None = None,
     options: Mapping[str, JsonValue] | None = None,
     idempotency_key: str | None = None,
@@ -452,6 +493,7 @@ def new_task(
         updated_at=now,
         accept_by=accept_by,
         finish_by=max(accept_by, now + timedelta(seconds=allowed)),
+        kind=kind,
         generation_id=generation_id,
         options=options or {},
         idempotency_key=idempotency_key,

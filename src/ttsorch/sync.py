@@ -5,7 +5,7 @@ and every verb here is that verb, waited for. Any number of threads may call at 
 """
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
@@ -19,7 +19,16 @@ from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ttsorch.errors import InternalError
-from ttsorch.models import Generation, Job, Page, SpeechRequest, Status, TaskKind, Voice
+from ttsorch.models import (
+    Generation,
+    Job,
+    Page,
+    SpeechRequest,
+    Status,
+    TaskKind,
+    Voice,
+    VoiceSource,
+)
 from ttsorch.orchestrator import Orchestrator, SweepReport
 
 __all__ = ["SyncOrchestrator"]
@@ -267,6 +276,66 @@ class SyncOrchestrator:
     def find_voice(self, voice_id: str, *, owner: str) -> Voice:
         """See :meth:`.Orchestrator.find_voice`."""
         return self.run(lambda o: o.find_voice(voice_id, owner=owner))
+
+    def upload_clip(
+        self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
+    ) -> None:
+        """See :meth:`.Orchestrator.upload_clip`."""
+        return self.run(lambda o: o.upload_clip(voice_id, audio, owner=owner))
+
+    def clone_voice(
+        self,
+        voice_id: str,
+        *,
+        name: str,
+        owner: str,
+        language: str = "Auto",
+        transcript: str | None = None,
+        source: VoiceSource = VoiceSource.UPLOADED,
+        description: str | None = None,
+    ) -> Voice:
+        """See :meth:`.Orchestrator.clone_voice`."""
+        return self.run(
+            lambda o: o.clone_voice(
+                voice_id,
+                name=name,
+                owner=owner,
+                language=language,
+                transcript=transcript,
+                source=source,
+                description=description,
+            )
+        )
+
+    def preview_design(
+        self,
+        *,
+        text: str,
+        description: str,
+        owner: str,
+        name: str | None = None,
+        language: str = "Auto",
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """See :meth:`.Orchestrator.preview_design`."""
+        return self.run(
+            lambda o: o.preview_design(
+                text=text,
+                description=description,
+                owner=owner,
+                name=name,
+                language=language,
+                idempotency_key=idempotency_key,
+            )
+        )
+
+    def save_design(self, task_id: str, *, owner: str, name: str | None = None) -> Voice:
+        """See :meth:`.Orchestrator.save_design`."""
+        return self.run(lambda o: o.save_design(task_id, owner=owner, name=name))
+
+    def delete_voice(self, voice_id: str, *, owner: str) -> None:
+        """See :meth:`.Orchestrator.delete_voice`."""
+        return self.run(lambda o: o.delete_voice(voice_id, owner=owner))
 
     def sweep_once(self) -> SweepReport:
         """See :meth:`.Orchestrator.sweep_once`."""

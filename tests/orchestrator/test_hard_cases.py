@@ -238,7 +238,7 @@ async def test_a_step_that_is_stopped_before_its_call_puts_the_task_back(
             claimed = await original(
                 task, generation, expected_version=expected_version, lease_seconds=lease_seconds
             )
-            tts._flights.stop(task.id)
+            tts._driver.stop(task)
             return claimed
 
         monkeypatch.setattr(world.tasks, "claim", claim)

@@ -3,6 +3,7 @@
 import sqlite3
 import stat
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,15 @@ import pytest
 from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
 from ttsorch.store import _sqlite_file, sqlite
 from ttsorch.store.sqlite import SqliteTaskStore
-from ttsorch.testing.task_store_jobs import ANNA, new_job, race, running, stored
+from ttsorch.testing.task_store_jobs import (
+    ANNA,
+    cancelled,
+    completed,
+    new_job,
+    race,
+    running,
+    stored,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -81,7 +90,7 @@ async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tasks.db"
     _in_file(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(SchemaTooNew, match=r"version 99, .* up to 1\. Upgrade"):
+    with pytest.raises(SchemaTooNew, match=r"version 99, .* up to 2\. Upgrade"):
         await SqliteTaskStore.open(path)
     assert path.read_bytes() == before
 
@@ -92,13 +101,37 @@ async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.M
     store = await SqliteTaskStore.open(path)
     job = await stored(store, new_job(store.now()))
     await store.aclose()
-    second = "CREATE TABLE extra (\n  id TEXT\n);\nPRAGMA user_version = 2;\n"
+    second = "CREATE TABLE extra (\n  id TEXT\n);\nPRAGMA user_version = 3;\n"
     monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
     store = await SqliteTaskStore.open(path)
     assert await store.get(ANNA, job.task.id) == job
     await store.aclose()
-    assert _in_file(path, "PRAGMA user_version") == [(2,)]
+    assert _in_file(path, "PRAGMA user_version") == [(3,)]
     assert _in_file(path, "SELECT * FROM extra") == []
+
+
+async def test_rows_from_before_there_were_receipts_are_kept(tmp_path: Path) -> None:
+    """What the first schema holds is there after the second: the same rows, without a receipt."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path)
+    jobs = [await stored(store, new_job(store.now()), move) for move in (None, running, completed)]
+    await store.aclose()
+    _in_file(path, "ALTER TABLE tasks DROP COLUMN receipt")
+    _in_file(path, "PRAGMA user_version = 1")
+    first = sqlite3.connect(":memory:")
+    first.executescript(_sqlite_file._MIGRATIONS[0])
+    columns = "SELECT name, type FROM pragma_table_info('tasks') ORDER BY name"
+    assert _in_file(path, columns) == first.execute(columns).fetchall()
+    first.close()
+    store = await SqliteTaskStore.open(path)
+    assert [await store.get(ANNA, job.task.id) for job in jobs] == jobs
+    noted = replace(cancelled(jobs[1], store.now()).task, receipt={"request_id": "r-1"})
+    assert await store.replace(noted, None, expected_version=jobs[1].task.version)
+    found = await store.get(ANNA, noted.id)
+    await store.aclose()
+    assert found is not None
+    assert found.task.receipt == {"request_id": "r-1"}
+    assert _in_file(path, "PRAGMA user_version") == [(2,)]
 
 
 async def test_a_failing_migration_leaves_the_version_before(
@@ -106,11 +139,11 @@ async def test_a_failing_migration_leaves_the_version_before(
 ) -> None:
     """Each migration is one transaction: what failed half way is undone, what came before stays."""
     path = tmp_path / "tasks.db"
-    second = "CREATE TABLE extra (id TEXT);\nPRAGMA user_version = 2;\nCREATE TABLE tasks (id);\n"
+    second = "CREATE TABLE extra (id TEXT);\nPRAGMA user_version = 3;\nCREATE TABLE tasks (id);\n"
     monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
     with pytest.raises(StorageUnavailable):
         await SqliteTaskStore.open(path)
-    assert _in_file(path, "PRAGMA user_version") == [(1,)]
+    assert _in_file(path, "PRAGMA user_version") == [(2,)]
     assert _in_file(path, "SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
 
 

@@ -97,7 +97,7 @@ def _answer(call: Call, job: Job) -> HttpResponse:
 def _refusal(call: Call, task: Task) -> ErrorInfo | None:
     """Why the one submit of a job provider's task came back with a definite no, if it did. A task that
     failed later had a good first answer, which a repeated Idempotency-Key must get again."""
-    was_taken = task.ticket is not None or task.envelope is not None or task.outcome_open
+    was_taken = task.ticket is not None or task.receipt is not None or task.outcome_open
     if task.status is not Status.FAILED or was_taken or task.attempts != 1:
         return None
     return None if call.orchestrator.provider.capabilities.direct else task.error

@@ -50,14 +50,14 @@ SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1;
 INSERT INTO tasks (
     id, owner, provider, kind, generation_id, voice, options, characters, idempotency_key, payload_hash,
     phase, active, version, fence, lease_until, next_action_at, attempts, resubmits, outcome_open,
-    finalize_attempts, poll_count, ticket, envelope, result_expires_at, word, elapsed, progress, error,
-    audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
+    finalize_attempts, poll_count, ticket, envelope, result_expires_at, receipt, word, elapsed, progress,
+    error, audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
     completed_at, deleted_at
 ) VALUES (
     :id, :owner, :provider, :kind, :generation_id, :voice, :options, :characters, :idempotency_key,
     :payload_hash, :phase, :active, :version, :fence, :lease_until, :next_action_at, :attempts,
     :resubmits, :outcome_open, :finalize_attempts, :poll_count, :ticket, :envelope, :result_expires_at,
-    :word, :elapsed, :progress, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
+    :receipt, :word, :elapsed, :progress, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
     :created_at, :updated_at, :submitted_at, :completed_at, :deleted_at
 );
 
@@ -89,8 +89,8 @@ UPDATE tasks SET
     fence = fence + :grants, lease_until = :lease_until, next_action_at = :next_action_at,
     attempts = :attempts, resubmits = :resubmits, outcome_open = :outcome_open,
     finalize_attempts = :finalize_attempts, ticket = :ticket, envelope = :envelope,
-    result_expires_at = :result_expires_at, word = :word, elapsed = :elapsed, progress = :progress,
-    error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
+    result_expires_at = :result_expires_at, receipt = :receipt, word = :word, elapsed = :elapsed,
+    progress = :progress, error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
     accept_by = :accept_by, finish_by = :finish_by, created_at = :created_at, updated_at = :updated_at,
     submitted_at = :submitted_at, completed_at = :completed_at
 WHERE id = :id AND owner = :owner AND version = :expected_version

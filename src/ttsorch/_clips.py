@@ -1,0 +1,192 @@
+"""The recordings that voices are made from: taken in, looked at, kept, and read again for a provider.
+
+An upload may be anything, so it waits under a key of its own until its bytes were seen to be audio; only
+then it becomes a voice's clip. Nothing larger than :data:`~ttsorch.capabilities.MAX_CLIP_BYTES` is ever
+held in memory.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from ttsorch._audio import AudioGate, sniff
+from ttsorch._keys import clip_key, upload_key
+from ttsorch.capabilities import MAX_CLIP_BYTES
+from ttsorch.errors import (
+    BlobExists,
+    BlobNotFound,
+    CorruptResult,
+    StorageUnavailable,
+    ValidationError,
+)
+from ttsorch.models import AudioStream, BlobStream, Clip, StoredAudio
+from ttsorch.protocols import BlobStore
+
+#: What an upload may hold before it is refused while it arrives; a clip's own limit is told in words later.
+_MAX_UPLOAD_BYTES = 8 * MAX_CLIP_BYTES
+
+
+class ClipUnavailable(StorageUnavailable):
+    """A voice's recording can't be read, so that nothing was sent. ``later``: it may be there then."""
+
+    default_code = "clip_unavailable"
+    default_message = "The recording of this voice can't be read. Please try again."
+
+    def __init__(self, cause: StorageUnavailable) -> None:
+        super().__init__(detail=f"{cause.code}: {cause.detail}")
+        self.later = not isinstance(cause, BlobNotFound)
+
+
+class Clips:
+    """The recordings in one blob store."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    async def upload(
+        self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
+    ) -> None:
+        """Keep a recording for a voice that is to be made; only the first one counts.
+
+        Raises:
+            ValidationError: code ``clip_too_large``; nothing was kept.
+            BlobExists: there is one already.
+        """
+        chunks = _Once(audio) if isinstance(audio, bytes) else audio
+        key = upload_key(owner, voice_id)
+        await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
+
+    async def accept(self, voice_id: str, *, owner: str, formats: Sequence[str]) -> str:
+        """Look at the upload and make it the voice's clip; its key. Harmless when repeated.
+
+        Raises:
+            ValidationError: nothing was uploaded, or it is too large, not audio, or in a format that is
+                not among ``formats`` (when there are any).
+        """
+        try:
+            data = await self._read(upload_key(owner, voice_id))
+        except BlobNotFound:
+            raise ValidationError(
+                "No audio was uploaded for this voice.", code="clip_missing", field="voice_id"
+            ) from None
+        format = sniff(data)
+        if format is None:
+            raise ValidationError(
+                "The uploaded file is not audio.", code="clip_not_audio", field="audio"
+            )
+        if formats and format.extension not in formats:
+            raise ValidationError(
+                f"The provider takes recordings as {', '.join(formats)} only.",
+                code="clip_format",
+                field="audio",
+            )
+        key = clip_key(owner, voice_id, format.extension)
+        try:
+            await self._blobs.put(key, _Once(data), format.content_type)
+        except BlobExists:
+            pass  # made by an earlier call out of the same upload
+        return key
+
+    async def forget_upload(self, voice_id: str, *, owner: str) -> None:
+        await self._blobs.delete(upload_key(owner, voice_id))
+
+    async def load(self, key: str) -> Clip:
+        """The clip, for a provider.
+
+        Raises:
+            ClipUnavailable: it is gone, or can't be read now. ValidationError: it is too large.
+        """
+        try:
+            async with self._open(key) as blob:
+                return Clip(b"".join([chunk async for chunk in blob.chunks]), blob.content_type)
+        except StorageUnavailable as error:
+            raise ClipUnavailable(error) from error
+
+    async def check(self, key: str) -> None:
+        """Refuse a clip that can't be sent, by its size alone (contract, section 3).
+
+        Raises:
+            ValidationError: code ``voice_audio_missing`` or ``voice_audio_too_large``.
+        """
+        try:
+            async with self._open(key):
+                pass
+        except BlobNotFound:
+            raise ValidationError(
+                "Voice has no reference audio.", code="voice_audio_missing", field="voice_id"
+            ) from None
+
+    async def describe(self, key: str) -> StoredAudio:
+        """The clip as a row names it. A header without samples lasts for no seconds at all."""
+        clip = await self.load(key)
+        return StoredAudio(
+            key=key,
+            size=len(clip.data),
+            sha256=hashlib.sha256(clip.data).hexdigest(),
+            content_type=clip.content_type,
+            duration=await _seconds(clip.data),
+        )
+
+    async def _read(self, key: str) -> bytes:
+        async with self._blobs.open(key) as blob:
+            if blob.size > MAX_CLIP_BYTES:
+                raise _too_large()
+            return b"".join([chunk async for chunk in blob.chunks])
+
+    @asynccontextmanager
+    async def _open(self, key: str) -> AsyncIterator[BlobStream]:
+        async with self._blobs.open(key) as blob:
+            if blob.size > MAX_CLIP_BYTES:
+                raise ValidationError(
+                    "Reference audio too large for generation. Re-clone with a shorter clip.",
+                    code="voice_audio_too_large",
+                    field="voice_id",
+                    limit=MAX_CLIP_BYTES,
+                )
+            yield blob
+
+
+class _Capped(AsyncIterator[bytes]):
+    """The chunks of an upload, until they are too many."""
+
+    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+        self._chunks = chunks
+        self._size = 0
+
+    async def __anext__(self) -> bytes:
+        chunk = await anext(self._chunks)
+        self._size += len(chunk)
+        if self._size > _MAX_UPLOAD_BYTES:
+            raise _too_large()
+        return chunk
+
+
+def _too_large() -> ValidationError:
+    return ValidationError(
+        f"The recording is larger than {MAX_CLIP_BYTES // (1024 * 1024)} MB.",
+        code="clip_too_large",
+        field="audio",
+        limit=MAX_CLIP_BYTES,
+    )
+
+
+class _Once(AsyncIterator[bytes]):
+    """All in one chunk. Not a generator, since nobody would close one for certain."""
+
+    def __init__(self, data: bytes) -> None:
+        self._left = [data]
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
+async def _seconds(data: bytes) -> float:
+    try:
+        gate = await AudioGate.open(AudioStream(_Once(data)), max_bytes=MAX_CLIP_BYTES)
+        async for _ in gate.chunks():
+            pass
+        return gate.stored("").duration
+    except CorruptResult:
+        return 0.0

@@ -1,0 +1,121 @@
+"""Who is working on which task in this process: flights that polls share, and turns that the sweep takes.
+
+A step that began is out of reach of its caller's cancellation, and whoever wants the same step waits for
+the one that is under way. What nobody waits for takes its turn: at most so many at a time, and what takes
+long (a synthesis) holds up nothing else.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from functools import partial
+from types import TracebackType
+
+import anyio
+
+from ttsorch import states
+from ttsorch._flights import Flights
+from ttsorch._journal import Journal
+from ttsorch._steps import Steps
+from ttsorch.errors import TtsorchError
+from ttsorch.models import Job, Phase, Policy, Task
+from ttsorch.protocols import TaskStore
+
+logger = logging.getLogger("ttsorch")
+
+
+class Driver:
+    """An async context manager; on leaving, nothing new begins, and what has begun may land."""
+
+    def __init__(
+        self,
+        *,
+        tasks: TaskStore,
+        steps: Steps,
+        journal: Journal,
+        flights: Flights[Job | None],
+        policy: Policy,
+        background: bool,
+    ) -> None:
+        self._tasks = tasks
+        self._steps = steps
+        self._journal = journal
+        self._flights = flights
+        self._policy = policy
+        self._background = background
+        self._turns: Flights[None] = Flights(0)
+        self._synthesis_slots = anyio.Semaphore(policy.concurrency)
+        self._other_slots = anyio.Semaphore(policy.sweep_concurrency)
+
+    async def __aenter__(self) -> "Driver":
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._flights)
+            await stack.enter_async_context(self._turns)
+            if self._background:
+                self._turns.start("sweep", self._sweep_forever)
+            self._open = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._open.__aexit__(exc_type, exc, traceback)
+
+    async def share(self, key: str, job: Job, work: Callable[[], Awaitable[Job]]) -> Job:
+        """What the flight under ``key`` makes of ``job``, or the row's truth if it was stopped."""
+        return await self._flights.share(key, work) or await self._journal.reread(job)
+
+    async def step(self, job: Job) -> Job:
+        """One step of the job's task, or the one that is under way."""
+        return await self.share(job.task.id, job, partial(self._steps.step, job))
+
+    def stop(self, task: Task) -> None:
+        """End the flight of a task that is over, but for a job provider's submit: only its answer tells
+        which job to cancel there."""
+        if task.ticket or self._steps.runs_here(task):
+            self._flights.stop(task.id)
+
+    def take_turn(self, job: Job) -> None:
+        """Step the task when there is room for it; nobody waits for that."""
+        self._turns.start(job.task.id, partial(self.step_in_turn, job))
+
+    async def step_in_turn(self, job: Job) -> None:
+        """Step the task as soon as there is room for it."""
+        # The wait for a slot is outside the flight, so that no poll ever waits for it too.
+        synthesis = self._steps.runs_here(job.task) and job.task.envelope is None
+        async with self._synthesis_slots if synthesis else self._other_slots:
+            await self.step(await self._journal.reread(job))
+
+    async def claim_due(self) -> list[Job]:
+        """Jobs whose time has come, for us to step."""
+        return list(
+            await self._tasks.claim_due(
+                limit=self._policy.sweep_batch, hold_seconds=self._policy.lease
+            )
+        )
+
+    def poll_drives(self, task: Task) -> bool:
+        """Whether a poll has anything to do that nobody is doing already, and that is not put off."""
+        now = self._journal.now()
+        if task.status.terminal or states.lease_is_live(task, now):
+            return False
+        if task.phase is Phase.QUEUED and self._background:
+            return False
+        put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
+        return states.is_due(task, now) or not put_off
+
+    async def _sweep_forever(self) -> None:
+        # Never waits for a step: one long synthesis must not hold up the rest.
+        while True:
+            try:
+                for job in await self.claim_due():
+                    self.take_turn(job)
+            except TtsorchError as error:
+                logger.warning("sweep: %s (%s)", error.code, error.detail)
+            except Exception:
+                # A defect in a store must not be the end of all sweeping.
+                logger.exception("sweep")
+            await anyio.sleep(self._policy.sweep_interval)
