@@ -39,7 +39,6 @@ GOOD: list[tuple[dict[str, str], str, object]] = [
     ({}, "database_url", "sqlite:///data/ttsorch.db"),
     ({}, "tokens", None),
     ({}, "signing_key", None),
-    ({}, "result_hosts", ()),
     ({}, "max_active_jobs", None),
     ({"HOST": "localhost"}, "host", "localhost"),
     ({"HOST": "127.8.9.1"}, "host", "127.8.9.1"),
@@ -60,12 +59,6 @@ GOOD: list[tuple[dict[str, str], str, object]] = [
     ({"TTSORCH_TOKENS": "a=ann,b=ann"}, "tokens", {"a": "ann", "b": "ann"}),
     ({"TTSORCH_TOKENS": "padded===ann"}, "tokens", {"padded==": "ann"}),
     ({"TTSORCH_SIGNING_KEY": "k" * 16}, "signing_key", b"k" * 16),
-    ({"TTSORCH_RESULT_HOSTS": "Audio.Local:9000"}, "result_hosts", ("audio.local:9000",)),
-    (
-        {"TTSORCH_RESULT_HOSTS": "[::1]:80, 10.0.0.1:81"},
-        "result_hosts",
-        ("[::1]:80", "10.0.0.1:81"),
-    ),
     ({"TTSORCH_MAX_ACTIVE_JOBS": "1"}, "max_active_jobs", 1),
 ]
 

@@ -28,7 +28,7 @@ from ttsorch.contract.signing import MIN_SECRET_BYTES
 from ttsorch.errors import ConfigurationError, StorageUnavailable
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Listener
-from ttsorch.providers import known_provider, load_provider
+from ttsorch.providers import configured_providers, known_provider, load_provider
 from ttsorch.storage import open_blob_store
 from ttsorch.store import migrate_task_store, open_task_store
 
@@ -64,10 +64,9 @@ class Config:
         blob_url: see :func:`ttsorch.storage.open_blob_store`.
         tokens: bearer token → owner; None for one owner without a token, on a loopback address only.
         signing_key: for links to stored audio; None: see :func:`load_signing_key`.
-        result_hosts: ``host:port`` values from which result audio may be fetched although they are
-            private.
         max_active_jobs: per owner; no cap if None.
-        environ: where the provider finds its own settings.
+        environ: where the providers find their own settings. Those that find all of theirs finish what
+            they have begun, also when another one takes the new tasks.
 
     Raises:
         ConfigurationError: no tokens, but a host that others can reach.
@@ -80,7 +79,6 @@ class Config:
     blob_url: str = field(default_factory=_blobs_of_this_folder, repr=False)
     tokens: Mapping[str, str] | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
-    result_hosts: tuple[str, ...] = ()
     max_active_jobs: int | None = None
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -101,6 +99,8 @@ class Config:
                 value; only the provider's name is shown, as contract row R2 wants it.
         """
         port = read_number(environ, "PORT", least=0, most=65535)
+        # Providers read this one themselves; a typo should show whichever of them is active.
+        read_hosts_and_ports(environ, "TTSORCH_RESULT_HOSTS")
         return cls(
             host=read_host(environ, "HOST") or _HOST,
             port=_PORT if port is None else port,
@@ -109,7 +109,6 @@ class Config:
             blob_url=read_url(environ, "TTSORCH_BLOB_URL", _BLOB_STORES) or _blobs_of_this_folder(),
             tokens=read_tokens(environ, "TTSORCH_TOKENS"),
             signing_key=read_secret(environ, _SIGNING_KEY, min_length=MIN_SECRET_BYTES),
-            result_hosts=read_hosts_and_ports(environ, "TTSORCH_RESULT_HOSTS"),
             max_active_jobs=read_number(environ, "TTSORCH_MAX_ACTIVE_JOBS", least=1),
             environ=dict(environ),
         )
@@ -138,8 +137,12 @@ async def open_orchestrator(
         parts.push_async_callback(_close, blobs)
         provider = load_provider(config.provider, config.environ)
         parts.push_async_callback(_close, provider)
+        others = configured_providers(config.environ, but=config.provider)
+        for other in others:
+            parts.push_async_callback(_close, other)
         orchestrator = Orchestrator(
             provider=provider,
+            also=others,
             tasks=store,
             voices=store,
             blobs=blobs,

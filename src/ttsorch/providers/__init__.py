@@ -4,6 +4,7 @@ A third party registers its own under the entry point group ``ttsorch.providers`
 ``from_env(environ)`` classmethod. A built-in name can't be taken over.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -13,10 +14,14 @@ from ttsorch.protocols import Provider
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
+logger = logging.getLogger("ttsorch")
+
 ENTRY_POINT_GROUP = "ttsorch.providers"
 
 _BUILTIN = {
     "local": "ttsorch.providers.local:LocalProvider",
+    "modal": "ttsorch.providers.modal:ModalProvider",
+    "qwen": "ttsorch.providers.qwen:QwenProvider",
 }
 
 
@@ -58,6 +63,19 @@ def load_provider(name: str, environ: Mapping[str, str]) -> Provider:
             detail=str(error),
         ) from error
     return from_env(environ)
+
+
+def configured_providers(environ: Mapping[str, str], *, but: str) -> tuple[Provider, ...]:
+    """All built-in providers, except the one called ``but``, whose settings are complete in ``environ``:
+    what was begun with one of them can finish after a switch. One whose settings are not is left out.
+    """
+    found = []
+    for name in (known for known in _BUILTIN if known != but):
+        try:
+            found.append(load_provider(name, environ))
+        except ConfigurationError as error:
+            logger.debug("provider %s is not configured: %s", name, error.code)
+    return tuple(found)
 
 
 def _table() -> dict[str, "EntryPoint"]:
