@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import anyio.to_thread
@@ -13,6 +14,7 @@ import uvicorn
 
 from examples.reference_server.app import build_app
 from ttsorch.config import Config, load_signing_key, open_orchestrator
+from ttsorch.orchestrator import Orchestrator
 
 #: In seconds: how long open connections may take to end after a signal.
 _GRACE = 2
@@ -22,7 +24,11 @@ class CannotStart(Exception):
     """The server can't start here; the message is for the person who tried."""
 
 
-async def serve(config: Config) -> None:
+#: Something to do before the server is ready.
+Prepare = Callable[[Orchestrator], Awaitable[None]]
+
+
+async def serve(config: Config, prepare: Prepare | None = None) -> None:
     """Serve until SIGINT or SIGTERM.
 
     Raises:
@@ -34,6 +40,8 @@ async def serve(config: Config) -> None:
     logging.getLogger("uvicorn.error").addFilter(_is_failure)
     with _listening_socket(config) as listener:
         async with open_orchestrator(config) as orchestrator:
+            if prepare is not None:
+                await prepare(orchestrator)
             key = await anyio.to_thread.run_sync(load_signing_key, config)
             app = build_app(config, orchestrator, key)
             settings = uvicorn.Config(
