@@ -1,8 +1,8 @@
 """One GET under the guard: every hop of it judged, credentials sent to where they belong and nowhere else."""
 
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 
 import anyio
 import httpx
@@ -11,7 +11,7 @@ from ttsorch._download.hosts import HostRules
 from ttsorch._download.pace import Limits, Pace
 from ttsorch._download.verdicts import blocked, of_exchange
 from ttsorch._http.detached import Detached
-from ttsorch._http.discretion import _DISCREET, be_discreet, watch_loggers
+from ttsorch._http.discretion import be_discreet, discreetly, watch_loggers
 from ttsorch._http.origin import UnsafeUrl, origin_of
 from ttsorch._http.reply import REDIRECTS
 from ttsorch.errors import ProviderError, ProviderUnavailable
@@ -38,7 +38,7 @@ class Answer:
             TimeoutError: none came within ``patience`` seconds.
             Exception: whatever the transport raises.
         """
-        with _discreetly(), anyio.fail_after(patience):
+        with discreetly(), anyio.fail_after(patience):
             while True:
                 try:
                     chunk = await anext(self._chunks)
@@ -122,7 +122,7 @@ class Fetcher:
             "GET", url, headers={**headers, **_EVERYWHERE}, extensions=self._extensions(pace)
         )
         try:
-            with _discreetly(), anyio.fail_after(pace.for_a_head(time.monotonic())):
+            with discreetly(), anyio.fail_after(pace.for_a_head(time.monotonic())):
                 response = await self._transport.handle_async_request(request)
             return Answer(response, url, self._closing)
         except Exception as error:  # noqa: BLE001  # raised as ours, two lines on
@@ -138,13 +138,3 @@ class Fetcher:
 
 # A connection per request: its host is resolved and judged for this request, and none is left idle.
 _EVERYWHERE = {"accept-encoding": "identity", "connection": "close"}
-
-
-@contextmanager
-def _discreetly() -> Iterator[None]:
-    """Discretion for one step: a download is opened in its caller's task, whose log lines aren't ours."""
-    token = _DISCREET.set(True)
-    try:
-        yield
-    finally:
-        _DISCREET.reset(token)

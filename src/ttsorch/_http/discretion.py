@@ -5,6 +5,8 @@ them a signed Location or a cookie. The host's other uses of both libraries log 
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 _DISCREET: ContextVar[bool] = ContextVar("ttsorch_discreet", default=False)
@@ -33,6 +35,16 @@ def watch_loggers() -> None:
     """Put the filter in its place; harmless when repeated."""
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_DISCRETION)
+
+
+@contextmanager
+def discreetly() -> Iterator[None]:
+    """For one step in a task that isn't ours, whose other log lines aren't either."""
+    token = _DISCREET.set(True)
+    try:
+        yield
+    finally:
+        _DISCREET.reset(token)
 
 
 def be_discreet() -> None:
