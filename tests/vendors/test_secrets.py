@@ -228,7 +228,7 @@ def break_dashscope(dashscope: FakeDashScope) -> Iterator[None]:
         (429, "Throttling.AllocationQuota"),
         (500, "InternalError"),
         (500, f"Odd.{API_KEY}"),
-        (418, f"Odd {TEXT}"),
+        (418, "Odd"),
     ):
         echo = f"{code}: {API_KEY} https://x.example/?Signature=canary {TEXT} {CLIP_BASE64}"
         for _ in range(2):

@@ -122,12 +122,15 @@ def complaint_in(reply: Reply) -> Complaint:
     )
 
 
-def read_failure(reply: Reply, secrets: Sequence[str]) -> ProviderError | None:
-    """The error that a reply stands for; None for a 2xx without a code in it."""
+def read_failure(
+    reply: Reply, secrets: Sequence[str], sent: Sequence[str] = ()
+) -> ProviderError | None:
+    """The error that a reply stands for; None for a 2xx without a code in it. ``sent`` are the user's words
+    that the vendor may quote."""
     complaint = complaint_in(reply)
     if 200 <= reply.status < 300 and complaint.code is None:
         return None
-    return failure(_verdict(reply.status, complaint), complaint, reply, secrets=secrets)
+    return failure(_verdict(reply.status, complaint), complaint, reply, secrets=secrets, sent=sent)
 
 
 def _verdict(status: int, complaint: Complaint) -> Verdict:
@@ -137,7 +140,7 @@ def _verdict(status: int, complaint: Complaint) -> Verdict:
     spoke_itself = complaint.code is not None and status != 504
     if spoke_itself and (200 <= status < 300 or status >= 500):
         return _FAILED
-    return by_status(status)
+    return _BUSY if status == 429 else by_status(status)
 
 
 def _word(body: JsonObject, name: str) -> str | None:

@@ -136,27 +136,32 @@ def preferred_name(draft: Voice) -> str:
     return readable or f"voice_{from_id}".strip("_")
 
 
-def read_object(reply: Reply, secrets: Sequence[str]) -> JsonObject:
+def read_object(reply: Reply, secrets: Sequence[str], sent: Sequence[str] = ()) -> JsonObject:
     """The reply's JSON object.
 
     Raises:
         ProviderError: it stands for a failure (a 200 may), or isn't JSON; then it is ambiguous.
     """
-    failed = read_failure(reply, secrets)
+    failed = read_failure(reply, secrets, sent)
     if failed is not None:
         raise failed
     return reply.json_object()
 
 
 def read_speech(
-    reply: Reply, model: str, secrets: Sequence[str], private_hosts: Sequence[str] = ()
+    reply: Reply,
+    model: str,
+    secrets: Sequence[str],
+    *,
+    sent: Sequence[str] = (),
+    private_hosts: Sequence[str] = (),
 ) -> Speech:
     """Where the speech is, and until when.
 
     Raises:
         ProviderError: as :func:`read_object`; ``result_missing``, ambiguous, when there is no link.
     """
-    body = read_object(reply, secrets)
+    body = read_object(reply, secrets, sent)
     audio = _object(_object(body, "output"), "audio")
     receipt = read_receipt(reply, body, model, secrets)
     url = result_url(audio.get("url"), private_hosts)
@@ -169,14 +174,14 @@ def read_speech(
 
 
 def read_made_voice(
-    reply: Reply, target_model: str, kind: str, secrets: Sequence[str]
+    reply: Reply, target_model: str, kind: str, secrets: Sequence[str], sent: Sequence[str] = ()
 ) -> MadeVoice:
     """The voice that a clone or a design made. The model is the reply's, if it names one.
 
     Raises:
         ProviderError: as :func:`read_object`; ``voice_missing``, ambiguous, when it names no voice.
     """
-    body = read_object(reply, secrets)
+    body = read_object(reply, secrets, sent)
     output = _object(body, "output")
     bound_to = output.get("target_model")
     model = bound_to if isinstance(bound_to, str) and bound_to else target_model

@@ -117,9 +117,11 @@ JOB_FAILURES = (
 )
 
 
-def judged(reply: Reply, rows: Sequence[Row], secrets: Sequence[str] = ()) -> ProviderError:
+def judged(
+    reply: Reply, rows: Sequence[Row], secrets: Sequence[str] = (), sent: Sequence[str] = ()
+) -> ProviderError:
     """The error that ``reply`` is, by the first of ``rows`` that fits. Only what the endpoint's own code says
-    is ever quoted to users."""
+    is ever quoted to users. ``sent`` are the user's words that it may quote itself."""
     stated = stated_complaint(reply)
     said = stated if stated is not None else _plain_text(reply)
     verdict = _verdict(reply.status, said, rows)
@@ -128,6 +130,7 @@ def judged(reply: Reply, rows: Sequence[Row], secrets: Sequence[str] = ()) -> Pr
         Complaint(message=said),
         reply,
         secrets=secrets,
+        sent=sent,
     )
 
 

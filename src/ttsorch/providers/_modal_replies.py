@@ -80,15 +80,22 @@ def read_handle(reply: Reply) -> str | None:
     return location
 
 
-def read_submitted(reply: Reply, secrets: Sequence[str] = (), *, reread: bool = False) -> str:
-    """The id of the job that was started. ``reread``: the answer was fetched from its handle.
+def read_submitted(
+    reply: Reply,
+    secrets: Sequence[str] = (),
+    *,
+    sent: Sequence[str] = (),
+    reread: bool = False,
+) -> str:
+    """The id of the job that was started. ``sent`` are the user's words; ``reread``: the answer was fetched
+    from its handle.
 
     Raises:
         ProviderError: ambiguous unless the endpoint's own code refused the job, or the platform turned us
             away before it ran.
     """
     if not _is_success(reply):
-        failure = errors.judged(reply, errors.SUBMITTING, secrets)
+        failure = errors.judged(reply, errors.SUBMITTING, secrets, sent)
         # To a GET of the handle, any refusal but the endpoint's own is about that GET, in JSON too: the
         # POST has long been taken.
         if reread and not _is_endpoints_last_word(reply):
@@ -148,8 +155,10 @@ def read_cancelled(reply: Reply, secrets: Sequence[str] = ()) -> CancelOutcome:
     raise errors.judged(reply, errors.ASKING, secrets)
 
 
-def read_designed(reply: Reply, secrets: Sequence[str] = ()) -> SubmitResult:
-    """The preview of a design, or the handle of one that takes longer.
+def read_designed(
+    reply: Reply, secrets: Sequence[str] = (), sent: Sequence[str] = ()
+) -> SubmitResult:
+    """The preview of a design, or the handle of one that takes longer. ``sent`` are the user's words.
 
     Raises:
         ProviderError: ambiguous, or ``started``, unless the design was refused.
@@ -158,7 +167,7 @@ def read_designed(reply: Reply, secrets: Sequence[str] = ()) -> SubmitResult:
     if handle is not None:
         return Accepted({DESIGN_URL: handle})
     if not _is_success(reply):
-        raise errors.judged(reply, errors.DESIGNING, secrets)
+        raise errors.judged(reply, errors.DESIGNING, secrets, sent)
     if not _WAV.match(reply.body):
         raise _unreadable(reply, "that are no WAV")
     return Ready(audio=AudioInHand(reply.body, "audio/wav"))

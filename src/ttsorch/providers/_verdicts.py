@@ -57,13 +57,18 @@ class Complaint:
 
 
 def failure(
-    verdict: Verdict, complaint: Complaint, reply: Reply, *, secrets: Sequence[str] = ()
+    verdict: Verdict,
+    complaint: Complaint,
+    reply: Reply,
+    *,
+    secrets: Sequence[str] = (),
+    sent: Sequence[str] = (),
 ) -> ProviderError:
     """The error of ``verdict``, with all that ``reply`` tells an operator. ``x-should-retry`` overrules
-    the table; ``secrets``, our credentials and the user's own words, are cut out of whatever the vendor
-    echoed."""
+    the table. ``secrets`` are cut out of whatever the vendor echoed, and what it quotes of ``sent``, the
+    user's own words, out of its message."""
     hint = retry_hint(reply.headers)
-    said = cleaned(complaint.message or "", secrets)
+    said = cleaned(complaint.message or "", secrets, sent)
     code = cleaned(complaint.code or "", secrets) or None
     return verdict.error(
         (said if verdict.quotes else None) or verdict.message,
@@ -90,7 +95,7 @@ BY_STATUS: Mapping[int, Verdict] = {
     413: Verdict(ProviderInvalid, quotes=True),
     422: Verdict(ProviderInvalid, quotes=True),
     425: Verdict(ProviderUnavailable, ambiguous=True),
-    429: Verdict(ProviderUnavailable, "provider_busy", wait=10.0),
+    429: Verdict(ProviderUnavailable, "provider_busy"),
     504: Verdict(ProviderTimeout, ambiguous=True),
 }
 
@@ -104,29 +109,30 @@ def by_status(status: int) -> Verdict:
     return Verdict(ProviderUnavailable, ambiguous=True)
 
 
-def cleaned(text: str, secrets: Sequence[str] = ()) -> str:
-    """``text`` on one line and short, without URLs, keys, ``secrets`` and what terminals obey."""
+def cleaned(text: str, secrets: Sequence[str] = (), sent: Sequence[str] = ()) -> str:
+    """``text`` on one line and short, without URLs, keys, ``secrets``, longer quotes of what was ``sent``,
+    and what terminals obey."""
     text = text[: 10 * _LONGEST_MESSAGE]
-    for secret in secrets:
-        text = _without(text, secret)
+    for secret in filter(None, secrets):
+        text = text.replace(secret, _CUT)
+    for words in (*secrets, *sent):
+        text = _without_quotes(text, words)
     text = _SECRET.sub(_CUT, _URL.sub(_CUT, text))
     printable = (" " if unicodedata.category(each)[0] in "CZ" else each for each in text)
     line = " ".join("".join(printable).split())
     return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1].rstrip() + "…"
 
 
-def _without(text: str, secret: str) -> str:
-    """``text`` without any longer part of ``secret``: vendors quote the beginning of what they were sent."""
-    if len(secret) <= _TELLING:
-        return text.replace(secret, _CUT) if secret else text
+def _without_quotes(text: str, words: str) -> str:
+    """``text`` without any longer part of ``words``: vendors quote the beginning of what they were sent."""
     kept, at = [], 0
     while at < len(text):
         end = at + _TELLING
-        if text[at:end] not in secret or end > len(text):
+        if end > len(text) or text[at:end] not in words:
             kept.append(text[at])
             at += 1
             continue
-        while end < len(text) and text[at : end + 1] in secret:
+        while end < len(text) and text[at : end + 1] in words:
             end += 1
         kept.append(_CUT)
         at = end

@@ -166,8 +166,8 @@ class ModalProvider:
             if handle is None:
                 break
             reply, reread = await self._reread(handle, ends_at), True
-        secrets = self._secrets_and(request.text, request.voice.reference_transcript)
-        job_id = replies.read_submitted(reply, secrets, reread=reread)
+        sent = (request.text, request.voice.reference_transcript or "")
+        job_id = replies.read_submitted(reply, self._settings.secrets, sent=sent, reread=reread)
         return Accepted({replies.JOB_ID: job_id})
 
     async def check(self, ticket: Ticket) -> CheckResult:
@@ -240,8 +240,8 @@ class ModalProvider:
             max_body=_MAX_PREVIEW_BYTES,
             fresh_connection=True,
         )
-        secrets = self._secrets_and(draft.reference_transcript, draft.description)
-        return replies.read_designed(reply, secrets)
+        sent = (draft.reference_transcript or "", draft.description or "")
+        return replies.read_designed(reply, self._settings.secrets, sent)
 
     async def aclose(self) -> None:
         """Close our connections. Harmless when repeated."""
@@ -289,10 +289,6 @@ class ModalProvider:
             return errors.judged(reply, rows, self._settings.secrets)
 
         return self._downloader.open(url, headers=self._settings.headers, failure=failure)
-
-    def _secrets_and(self, *words: str | None) -> tuple[str, ...]:
-        """Our credentials, and what of the user's the vendor may quote."""
-        return (*self._settings.secrets, *(each for each in words if each))
 
     def _handle_in(self, record: Ticket | Envelope) -> str | None:
         """The handle of a design in ``record``, if it is on the design endpoint's origin: the row may be

@@ -153,8 +153,13 @@ class QwenProvider:
         self._check_again(request)
         reply = await self._paid(wire.build_speech(self._account, request))
         model = request.voice.provider_target_model or ""
-        secrets = (*self._account.secrets, request.text)
-        speech = wire.read_speech(reply, model, secrets, self._private_hosts)
+        speech = wire.read_speech(
+            reply,
+            model,
+            self._account.secrets,
+            sent=(request.text,),
+            private_hosts=self._private_hosts,
+        )
         if speech.url is None:
             return Ready(audio=AudioInHand(speech.audio or b""), receipt=speech.receipt)
         return Ready(
@@ -199,7 +204,9 @@ class QwenProvider:
             wire.build_clone, self._account, draft, clip, self._models.vc
         )
         reply = await self._paid(request)
-        made = wire.read_made_voice(reply, self._models.vc, "vc", self._secrets_and(draft))
+        made = wire.read_made_voice(
+            reply, self._models.vc, "vc", self._account.secrets, _words(draft)
+        )
         return Ready(voice=made.voice, receipt=made.receipt)
 
     async def design(self, draft: Voice, attempt: Attempt) -> Ready:
@@ -213,7 +220,7 @@ class QwenProvider:
         self._refuse_deployed(self._capabilities.design)
         reply = await self._paid(wire.build_design(self._account, draft, self._models.vd))
         made = await to_thread.run_sync(
-            wire.read_made_voice, reply, self._models.vd, "vd", self._secrets_and(draft)
+            wire.read_made_voice, reply, self._models.vd, "vd", self._account.secrets, _words(draft)
         )
         if made.preview is None:
             raise ProviderUnavailable(
@@ -274,9 +281,6 @@ class QwenProvider:
         request = wire.build_voice_action(self._account, words.model, dict(asked))
         return await self._http.exchange(request, deadline=_QUESTION_SECONDS)
 
-    def _secrets_and(self, draft: Voice) -> tuple[str, ...]:
-        return (*self._account.secrets, draft.reference_transcript or "", draft.description or "")
-
     def _vocabulary(self, kind: str) -> kept.Vocabulary:
         model = self._models.of_kind(kind) if kind != "system" else None
         if model is None:
@@ -298,3 +302,8 @@ class QwenProvider:
             raise ProviderInvalid(
                 "Voices can't be made for the configured model.", code="voice_model_unsupported"
             )
+
+
+def _words(draft: Voice) -> tuple[str, ...]:
+    """What of the user's goes to the vendor, who may quote it."""
+    return tuple(filter(None, (draft.reference_transcript, draft.description)))
