@@ -9,10 +9,11 @@ import pytest
 
 from ttsorch import states
 from ttsorch.errors import Category
-from ttsorch.models import ErrorInfo, Generation, Job, Phase, Policy, StoredAudio
+from ttsorch.models import ErrorInfo, Generation, Job, Phase, Policy, StoredAudio, TaskKind
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.testing.clock import ManualClock
-from ttsorch.testing.fakes import FakeJobProvider
+from ttsorch.testing.fake_voices import FakeCastingProvider
+from ttsorch.testing.fakes import FakeJobProvider, MadeVoice
 from ttsorch.testing.invariants import check_blobs, check_ledger, check_rows, check_step
 from ttsorch.testing.speech import a_voice
 
@@ -49,13 +50,24 @@ def completed() -> Job:
     )
 
 
+def a_clone(key: str = AUDIO.key) -> Job:
+    """A finished clone, which has no generation, and whose voice's recording is ``key``."""
+    task = replace(
+        completed().task,
+        kind=TaskKind.CLONE,
+        generation_id=None,
+        voice=replace(a_voice(), reference_audio_key=key),
+    )
+    return Job(task, None)
+
+
 def broken(**changes: object) -> Job:
     return with_task(completed(), **changes)
 
 
 def test_sound_rows_pass() -> None:
-    """An active job, a finished one, and one whose generation was deleted."""
-    for job in (a_job(), completed(), replace(completed(), generation=None)):
+    """An active job, a finished one, one whose generation was deleted, and a clone."""
+    for job in (a_job(), completed(), replace(completed(), generation=None), a_clone()):
         check_rows(job)
         check_step(job, job)
 
@@ -71,6 +83,8 @@ def test_sound_rows_pass() -> None:
         broken(lease_until=NOW),
         with_task(completed(), phase=Phase.FAILED, audio=None, error=None),
         with_task(a_job(), next_action_at=None),
+        broken(envelope={"url": "u"}),
+        a_clone("a/b/2.wav"),
     ],
     ids=[
         "disagreement",
@@ -81,6 +95,8 @@ def test_sound_rows_pass() -> None:
         "lease",
         "no error",
         "lost",
+        "envelope",
+        "another clip",
     ],
 )
 def test_unsound_rows_are_noticed(job: Job) -> None:
@@ -136,8 +152,35 @@ def test_a_bill_that_is_not_in_order_is_noticed(accepted: int, changes: dict[str
         ledger_says(accepted, **changes)
 
 
+def voices_say(made: str, on_row: str | None, **changes: object) -> None:
+    """The vendor made the voice ``made``; the row knows ``on_row``."""
+    provider = FakeCastingProvider()
+    provider.ledger.accepted = ["t"]
+    provider.ledger.voices = [MadeVoice("clone", "t", made), MadeVoice("clone", "other", "v-9")]
+    voice = replace(a_voice(), provider_voice_id=on_row)
+    check_ledger(with_task(a_job(), attempts=1, voice=voice, **changes), provider)
+
+
+def test_voices_that_are_accounted_for_pass() -> None:
+    """On the row, known to be open, still coming by ticket, or made once more by policy."""
+    voices_say("v-1", "v-1")
+    voices_say("v-1", None, outcome_open=True)
+    voices_say("v-1", None, ticket={"id": "1"})
+    voices_say("v-1", "v-2", resubmits=1)
+
+
+@pytest.mark.parametrize("on_row", [None, "v-9"])
+def test_a_voice_that_is_on_no_row_is_noticed(on_row: str | None) -> None:
+    """It was paid for, and nobody knows of it."""
+    with pytest.raises(AssertionError, match="a voice is on no row"):
+        voices_say("v-1", on_row)
+
+
+@pytest.mark.parametrize("job", [completed(), a_clone()], ids=["generate", "clone"])
 @pytest.mark.parametrize("stored", [None, b"", b"x"], ids=["missing", "short", "other bytes"])
-def test_a_row_that_names_something_else_than_its_blob_is_noticed(stored: bytes | None) -> None:
+def test_a_row_that_names_something_else_than_its_blob_is_noticed(
+    stored: bytes | None, job: Job
+) -> None:
     """Missing, of another length, of another hash."""
 
     async def check() -> None:
@@ -145,7 +188,7 @@ def test_a_row_that_names_something_else_than_its_blob_is_noticed(stored: bytes 
         if stored is not None:
             await blobs.put(AUDIO.key, one_chunk(stored), "audio/wav")
         with pytest.raises(AssertionError):
-            await check_blobs([completed()], blobs)
+            await check_blobs([job], blobs)
         await check_blobs([a_job(), replace(completed(), generation=None)], blobs)
 
     anyio.run(check)

@@ -15,6 +15,7 @@ from ttsorch.models import (
     Generation,
     Phase,
     Policy,
+    ProviderVoice,
     Status,
     StoredAudio,
     Task,
@@ -38,6 +39,7 @@ EVENTS: dict[type[states.Event], Callable[[], states.Event]] = {
     states.StoreDeferred: lambda: states.StoreDeferred(ERROR, LATER),
     states.ResultLost: lambda: states.ResultLost(ERROR, LATER),
     states.Stored: lambda: states.Stored(AUDIO),
+    states.VoiceAdded: lambda: states.VoiceAdded(AUDIO),
     states.TaskFailed: lambda: states.TaskFailed(ERROR),
     states.DeadlinePassed: states.DeadlinePassed,
     states.CancelRequested: lambda: states.CancelRequested(ERROR),
@@ -201,6 +203,51 @@ def test_a_stale_envelope_is_forgotten_with_its_expiry() -> None:
     ready = in_phase(Phase.READY)
     lost = advanced(replace(ready, envelope={"url": "u"}), EVENTS[states.ResultLost]())
     assert (lost.envelope, lost.result_expires_at, lost.finalize_attempts) == (None, None, 1)
+
+
+MADE = ProviderVoice("v-1", "model-1", "vc")
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        states.ResultReady({}, voice=MADE, receipt={"request_id": "r"}),
+        states.StoreStarted(voice=MADE, receipt={"request_id": "r"}),
+    ],
+    ids=["ready", "in hand"],
+)
+def test_what_a_call_made_is_on_the_row_with_its_receipt(event: states.Event) -> None:
+    """The voice it made, in the transition that records the answer; a later one takes neither away."""
+    task = advanced(in_phase(Phase.SUBMITTING), event)
+    assert (task.voice.provider_voice_id, task.voice.provider_target_model) == ("v-1", "model-1")
+    assert (task.voice.provider_voice_kind, task.voice.name) == ("vc", a_voice().name)
+    assert (task.receipt, task.outcome_open) == ({"request_id": "r"}, False)
+    again = advanced(replace(task, phase=Phase.READY), states.StoreStarted())
+    assert (again.voice, again.receipt) == (task.voice, task.receipt)
+    lost = advanced(again, EVENTS[states.ResultLost](), states.ResultReady({"url": "2"}))
+    assert (lost.voice, lost.receipt) == (task.voice, task.receipt)
+
+
+def test_a_voice_that_was_added_completes_its_task() -> None:
+    """Its audio is the recording that the voice was made of."""
+    done = advanced(in_phase(Phase.READY), states.VoiceAdded(AUDIO))
+    assert (done.status, done.audio, done.error) == (Status.COMPLETED, AUDIO, None)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        states.Stored,
+        states.TaskFailed,
+        states.DeadlinePassed,
+        states.CancelRequested,
+    ],
+)
+def test_every_end_forgets_the_envelope_and_keeps_the_receipt(end: type[states.Event]) -> None:
+    """The link may be signed; the receipt holds no secret."""
+    storing = replace(in_phase(Phase.STORING), envelope={"url": "u"}, receipt={"request_id": "r"})
+    ended = advanced(storing, EVENTS[end]())
+    assert (ended.envelope, ended.receipt) == (None, {"request_id": "r"})
 
 
 @pytest.mark.parametrize(

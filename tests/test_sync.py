@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,13 +19,14 @@ import pytest
 
 from ttsorch.config import Config, open_orchestrator
 from ttsorch.errors import InternalError, NotFound, StorageUnavailable, ValidationError
-from ttsorch.models import Job, SpeechRequest, Status
+from ttsorch.models import Job, SpeechRequest, Status, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.sync import SyncOrchestrator
+from ttsorch.testing.fake_voices import FakeCastingProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
-from ttsorch.testing.speech import a_request, a_voice
+from ttsorch.testing.speech import a_request, a_voice, tone_wav
 
 OWNER = "ann"
 Backend = Literal["asyncio", "trio"]
@@ -115,6 +117,46 @@ def test_voices_are_listed_and_found(speech: SyncOrchestrator) -> None:
     """Those of the provider's catalog, here."""
     assert list(speech.builtin_voices()) == [a_voice()]
     assert speech.find_voice(a_voice().id, owner=OWNER) == a_voice()
+
+
+def test_voices_are_made_saved_and_deleted(backend: Backend) -> None:
+    """From a recording, and from a description; the recording may come as bytes or in pieces."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        await anyio.lowlevel.checkpoint()
+        yield tone_wav()
+
+    with SyncOrchestrator(lambda: over_fakes(FakeCastingProvider()), backend=backend) as speech:
+        cloned = []
+        for voice_id, audio in ((str(uuid.uuid4()), tone_wav()), (str(uuid.uuid4()), pieces())):
+            speech.upload_clip(voice_id, audio, owner=OWNER)
+            voice = speech.clone_voice(
+                voice_id,
+                name="Vera",
+                owner=OWNER,
+                language="de",
+                transcript="Hallo.",
+                source=VoiceSource.DESIGNED,
+                description="Calm.",
+            )
+            cloned.append(voice)
+            assert speech.find_voice(voice_id, owner=OWNER) == voice
+        asked = {"text": "Hear me.", "description": "Calm.", "name": "Carl", "language": "de"}
+        preview = speech.preview_design(**asked, owner=OWNER, idempotency_key="once")
+        again = speech.preview_design(**asked, owner=OWNER, idempotency_key="once")
+        job = finished(speech, preview)
+        designed = speech.save_design(job.task.id, owner=OWNER, name="Charles")
+        speech.delete_voice(designed.id, owner=OWNER)
+        with pytest.raises(NotFound):
+            speech.find_voice(designed.id, owner=OWNER)
+
+    assert again.task.id == preview.task.id
+    assert [voice.provider_voice_id for voice in cloned] == ["clone-1", "clone-2"]
+    assert {
+        (v.name, v.language, v.reference_transcript, v.source, v.description) for v in cloned
+    } == {("Vera", "de", "Hallo.", VoiceSource.DESIGNED, "Calm.")}
+    assert (job.task.voice.name, job.task.voice.language) == ("Carl", "de")
+    assert (designed.name, designed.provider_voice_id) == ("Charles", "design-3")
 
 
 def test_anything_can_be_awaited_beside_the_orchestrator(speech: SyncOrchestrator) -> None:

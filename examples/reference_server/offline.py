@@ -1,5 +1,7 @@
 """The reference server against a vendor that needs no account: a fake on loopback ports. It speaks with the
-embedded engine and forgets everything when it stops; so does the server, unless told where to keep it.
+embedded engine and forgets everything when it stops, and so does the server. It opens no other database,
+whatever the environment names: there, the fake would be asked about jobs of the real vendor, deny all knowledge
+of them, and so end what was paid for.
 """
 
 import tempfile
@@ -17,6 +19,7 @@ from ttsorch.testing.fake_modal import fake_modal
 from ttsorch.testing.speakers import Speaker, engine_speaker
 
 VENDORS = ("modal", "qwen")
+_OF_VENDORS = ("MODAL_", "DASHSCOPE_", "QWEN_")
 
 _WORDS = "Every voice begins with somebody who reads a sentence aloud, slowly and clearly."
 
@@ -26,12 +29,18 @@ async def serve_offline(vendor: str, environ: Mapping[str, str]) -> None:
     speak = engine_speaker()
     with tempfile.TemporaryDirectory(prefix="ttsorch-") as folder:
         async with _fake(vendor, speak) as settings:
-            kept = {
+            ours = {
                 "TTSORCH_DATABASE_URL": f"sqlite:///{folder}/ttsorch.db",
                 "TTSORCH_BLOB_URL": Path(folder, "blobs").as_uri(),
+                "TTS_PROVIDER_MODE": vendor,
             }
-            config = Config.from_env({**kept, **environ, **settings, "TTS_PROVIDER_MODE": vendor})
+            config = Config.from_env({**_without_vendors(environ), **settings, **ours})
             await serve(config, partial(_give_voices, config, speak))
+
+
+def _without_vendors(environ: Mapping[str, str]) -> Mapping[str, str]:
+    # Half of a real account's settings would contradict the fake's.
+    return {name: environ[name] for name in environ if not name.startswith(_OF_VENDORS)}
 
 
 @asynccontextmanager
@@ -45,10 +54,8 @@ async def _fake(vendor: str, speak: Speaker) -> AsyncIterator[Mapping[str, str]]
 
 
 async def _give_voices(config: Config, speak: Speaker, orchestrator: Orchestrator) -> None:
-    """A cloned voice for everybody who has none: Modal comes without any."""
+    """A cloned voice for everybody: Modal comes without any."""
     for owner in sorted(set(config.tokens.values()) if config.tokens else {LOCAL_OWNER}):
-        if orchestrator.voices and (await orchestrator.voices.list_voices(owner)).items:
-            continue
         voice_id = str(uuid.uuid4())
         await orchestrator.upload_clip(voice_id, await speak(_WORDS), owner=owner)
         await orchestrator.clone_voice(

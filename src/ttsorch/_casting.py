@@ -16,6 +16,7 @@ from ttsorch.capabilities import (
     canonical_language,
     check_encoding,
     check_language,
+    check_owner,
     check_text,
     check_voice_name,
     count_characters,
@@ -54,6 +55,7 @@ class Casting:
     async def upload(
         self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
     ) -> None:
+        check_owner(owner)
         self._store_for("cloning", self._provider.capabilities.cloning)
         await self._clips.upload(voice_id, audio, owner=owner)
 
@@ -70,6 +72,7 @@ class Casting:
     ) -> Voice:
         capabilities = self._provider.capabilities
         voices = self._store_for("cloning", capabilities.cloning)
+        check_owner(owner)
         draft = self._draft(voice_id, name, language, transcript, description, owner, source)
         if await voices.get_voice(owner, voice_id):
             raise _exists()
@@ -95,11 +98,12 @@ class Casting:
                 draft,
                 count_characters(draft.reference_transcript or ""),
                 kind=TaskKind.CLONE,
-                idempotency_key=f"clone.{draft.id}.{number}",
+                # With a colon, so that no user's key is ever the same.
+                idempotency_key=f"clone:{draft.id}:{number}",
             )
             job = await self._intake.send(task, None, max_active=None)
             if job.task.id != task.id:
-                job = await self._driver.step(job)
+                job = await self._driver.step_if_due(job)
                 if _brought_nothing(job.task):
                     continue
             return await self._made(voices, job.task)
@@ -110,7 +114,9 @@ class Casting:
             # It may have ended, by a deadline or a cancel, before it could add the voice it paid for.
             await voices.add_voice(task.voice)
         if paid or task.status is Status.COMPLETED:
-            return _still_there(await voices.get_voice(task.owner, task.voice.id))
+            voice = await voices.get_voice(task.owner, task.voice.id)
+            if voice is not None or task.error is None:
+                return _still_there(voice)
         if task.status.terminal and task.error is not None:
             raise task.error.as_error()
         raise ProviderUnavailable(
@@ -135,6 +141,7 @@ class Casting:
     ) -> Job:
         can_design = isinstance(self._provider, VoiceDesign) and self._provider.capabilities.design
         self._store_for("design", can_design)
+        check_owner(owner)
         check_text(text, MAX_DESIGN_TEXT)
         check_text(description, MAX_DESIGN_TEXT)
         draft = self._draft(
@@ -205,7 +212,7 @@ class Casting:
     ) -> Voice:
         check_voice_name(name)
         capabilities = self._provider.capabilities
-        for text in (owner, language, transcript or "", description or ""):
+        for text in (language, transcript or "", description or ""):
             check_encoding(text)
         check_language(language, capabilities.languages)
         if transcript is None or is_blank(transcript):

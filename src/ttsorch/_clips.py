@@ -6,6 +6,7 @@ held in memory.
 """
 
 import hashlib
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -13,7 +14,6 @@ from ttsorch._audio import AudioGate, sniff
 from ttsorch._keys import clip_key, upload_key
 from ttsorch.capabilities import MAX_CLIP_BYTES
 from ttsorch.errors import (
-    BlobExists,
     BlobNotFound,
     CorruptResult,
     StorageUnavailable,
@@ -57,7 +57,8 @@ class Clips:
         await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
 
     async def accept(self, voice_id: str, *, owner: str, formats: Sequence[str]) -> str:
-        """Look at the upload and make it the voice's clip; its key. Harmless when repeated.
+        """Look at the upload and copy it to be the voice's clip; its key. Each try makes a copy of its own,
+        so that none is old enough for the collection of orphans while it is needed.
 
         Raises:
             ValidationError: nothing was uploaded, or it is too large, not audio, or in a format that is
@@ -80,11 +81,8 @@ class Clips:
                 code="clip_format",
                 field="audio",
             )
-        key = clip_key(owner, voice_id, format.extension)
-        try:
-            await self._blobs.put(key, _Once(data), format.content_type)
-        except BlobExists:
-            pass  # made by an earlier call out of the same upload
+        key = clip_key(owner, voice_id, format.extension, take=uuid.uuid4().hex)
+        await self._blobs.put(key, _Once(data), format.content_type)
         return key
 
     async def forget_upload(self, voice_id: str, *, owner: str) -> None:

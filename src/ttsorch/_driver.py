@@ -72,6 +72,13 @@ class Driver:
         """One step of the job's task, or the one that is under way."""
         return await self.share(job.task.id, job, partial(self._steps.step, job))
 
+    async def step_if_due(self, job: Job) -> Job:
+        """:meth:`step`, unless the task is put off. A step that is under way is waited for."""
+        now = self._journal.now()
+        if states.is_due(job.task, now) or states.lease_is_live(job.task, now):
+            return await self.step(job)
+        return job
+
     def stop(self, task: Task) -> None:
         """End the flight of a task that is over, but for a job provider's submit: only its answer tells
         which job to cancel there."""

@@ -36,12 +36,12 @@ def audio_prefix(owner: str, subject_id: str) -> str:
 
 def upload_key(owner: str, voice_id: str) -> str:
     """Where the recording for a new voice waits until it has been looked at; it may be anything."""
-    return checked(f"{owner_prefix(owner)}/{voice_id}/upload.bin")
+    return checked(f"{owner_prefix(owner)}/voices/{voice_id}/upload.bin")
 
 
-def clip_key(owner: str, voice_id: str, extension: str) -> str:
-    """Where the recording of a voice is kept."""
-    return checked(f"{owner_prefix(owner)}/{voice_id}/clip.{extension}")
+def clip_key(owner: str, voice_id: str, extension: str, *, take: str = "clip") -> str:
+    """Where a recording of a voice is kept. ``take`` tells one try to make the voice from another."""
+    return checked(f"{owner_prefix(owner)}/voices/{voice_id}/{take}.{extension}")
 
 
 def fence_of(key: str) -> int:

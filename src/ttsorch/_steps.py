@@ -21,8 +21,10 @@ from ttsorch._journal import Journal
 from ttsorch._retry import RetryBudget, may_be_sent_again, retry_call
 from ttsorch._storing import Storing
 from ttsorch.errors import (
+    Category,
     ProviderError,
     ProviderRejected,
+    ProviderUnavailable,
     TaskCancelled,
     ValidationError,
 )
@@ -50,6 +52,13 @@ logger = logging.getLogger("ttsorch")
 _SUBMIT_TRIES = 3
 #: Shown between a provider's first word of a failure and its second.
 _FAILING = "provider_failing"
+
+_ID_TAKEN = ErrorInfo(
+    Category.VALIDATION,
+    "voice_exists",
+    "This voice exists already.",
+    detail="the voice that the provider made has an id that is taken",
+)
 
 T = TypeVar("T")
 
@@ -155,6 +164,9 @@ class Steps:
             raise
         if isinstance(result, Accepted):
             return await self._accepted(job, plain(result.ticket))
+        if job.task.kind is TaskKind.CLONE and result.voice is None:
+            nothing = ProviderUnavailable(detail="a clone that names no voice", ambiguous=True)
+            return await self._submit_failed(job, nothing)
         if result.audio is not None:
             return await self._storing.store_in_hand(job, result, result.audio)
         return await self._result_ready(job, result)
@@ -242,7 +254,9 @@ class Steps:
             return job
         audio = await self._clips.describe(voice.reference_audio_key or "")
         # Harmless when repeated: an id is taken once.
-        await self._voices.add_voice(voice)
+        added = await self._voices.add_voice(voice)
+        if not added and await self._voices.get_voice(job.task.owner, voice.id) is None:
+            return await self._journal.commit(job, states.TaskFailed(_ID_TAKEN))
         return await self._journal.commit(job, states.VoiceAdded(audio), until_written=True)
 
     async def _resolve_unknown(self, job: Job) -> Job:

@@ -6,7 +6,7 @@ gate, and then published by one transition. What was uploaded but not published 
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TypeAlias
@@ -64,21 +64,27 @@ class Storing:
         return await self._journal.under_lease(claimed, store)
 
     async def store_in_hand(self, job: Job, result: Ready, source: AudioSource) -> Job:
-        """A direct provider's answer is the speech itself: store it under the lease we already hold."""
-        receive = partial(self._receive, job, result, source)
-        try:
-            return await asked(self._journal.seconds_left(job.task), receive)
-        except ProviderError as error:
-            return await self._lose_in_hand(job, error)
-
-    async def _receive(self, job: Job, result: Ready, source: AudioSource) -> Job:
+        """A direct provider's answer is the speech itself: store it under the lease we already hold. What
+        the call made is on the row before the speech is looked at."""
         envelope = None if result.envelope is None else plain(result.envelope)
-        async with source as stream:
-            started = states.StoreStarted(envelope, result.expires_at, result.voice, result.receipt)
+        started = states.StoreStarted(envelope, result.expires_at, result.voice, result.receipt)
+        ours = False
+        try:
             storing = await self._journal.commit(job, started)
-            if storing.task.phase is Phase.STORING and storing.task.fence == job.task.fence:
-                return await self._store(storing, nullcontext(stream))
-            return storing
+            ours = storing.task.phase is Phase.STORING and storing.task.fence == job.task.fence
+        finally:
+            if not ours:
+                await self._let_go(source)
+        return await self._store(storing, source) if ours else storing
+
+    async def _let_go(self, source: AudioSource) -> None:
+        """Speech in hand may be holding a file until somebody has opened and closed it."""
+        with anyio.move_on_after(self._policy.commit, shield=True):
+            try:
+                async with source:
+                    pass
+            except ProviderError:
+                pass  # there was nothing to hold
 
     async def _store_from_anywhere(self, job: Job, fetch: Fetch, *, first: bool) -> Job:
         """What was uploaded whole but not yet published is used; else the result is fetched; a result
@@ -170,7 +176,8 @@ class Storing:
 
     def _lost(self, job: Job, detail: str) -> states.SubmitLost | states.TaskFailed:
         """What became of a preview isn't in doubt: its voice was made, and the row says which."""
-        if job.task.receipt is None or job.task.kind is not TaskKind.DESIGN_PREVIEW:
+        made = job.task.voice.provider_voice_id is not None
+        if not made or job.task.kind is not TaskKind.DESIGN_PREVIEW:
             return self._journal.lost(detail)
         error = ResultExpired(
             "The voice was made, but its preview was lost. Please try again.",

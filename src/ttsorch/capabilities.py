@@ -67,6 +67,17 @@ def check_text(text: str, limit: int) -> None:
         raise ValidationError("Please enter text to speak", code="text_required", field="text")
 
 
+def check_owner(owner: str) -> None:
+    """Refuse an owner that is empty, or that no database can keep.
+
+    Raises:
+        ValidationError: code ``owner_required`` or ``text_encoding``.
+    """
+    if not owner:
+        raise ValidationError("An owner is required.", code="owner_required", field="owner")
+    check_encoding(owner)
+
+
 def check_voice_name(name: str) -> None:
     """Refuse a name that is blank or too long, or that no database can keep.
 

@@ -14,12 +14,12 @@ from typing import Generic, TypeAlias, TypeVar
 from ttsorch.errors import (
     Category,
     ProviderError,
+    ProviderInvalid,
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
     TaskCancelled,
     TtsorchError,
-    ValidationError,
 )
 
 JsonValue: TypeAlias = (
@@ -216,15 +216,24 @@ class ErrorInfo:
 
     def as_error(self) -> TtsorchError:
         """What to raise when the failure on a row is the answer to a call."""
-        kind = _RAISED.get(self.category, ProviderUnavailable)
-        return kind(self.message, code=self.code, detail=self.detail, retry_after=self.retry_after)
+        if self.category is Category.CANCELLED:
+            return TaskCancelled(self.message, code=self.code, detail=self.detail)
+        return _RAISED[self.category](
+            self.message,
+            code=self.code,
+            detail=self.detail,
+            retryable=self.retryable,
+            retry_after=self.retry_after,
+            provider_code=self.provider_code,
+            request_id=self.request_id,
+        )
 
 
-_RAISED: Mapping[Category, type[TtsorchError]] = {
-    Category.VALIDATION: ValidationError,
+_RAISED: Mapping[Category, type[ProviderError]] = {
+    Category.VALIDATION: ProviderInvalid,
+    Category.PROVIDER_UNAVAILABLE: ProviderUnavailable,
     Category.PROVIDER_REJECTED: ProviderRejected,
     Category.TIMEOUT: ProviderTimeout,
-    Category.CANCELLED: TaskCancelled,
 }
 
 

@@ -34,9 +34,10 @@ from ttsorch.capabilities import (
     check,
     check_encoding,
     check_idempotency_key,
+    check_owner,
     count_characters,
 )
-from ttsorch.errors import NotFound, TtsorchError, ValidationError
+from ttsorch.errors import NotFound, TtsorchError
 from ttsorch.models import (
     Generation,
     Job,
@@ -209,12 +210,10 @@ class Orchestrator:
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
     ) -> None:
-        if not owner:
-            raise ValidationError("An owner is required.", code="owner_required", field="owner")
+        check_owner(owner)
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
-        for text in (owner, request.language):
-            check_encoding(text)
+        check_encoding(request.language)
         if request.voice.owner not in (None, owner):
             raise NotFound("Voice not found", code="voice_not_found")
         check(request, self.provider.name, self.provider.capabilities)

@@ -282,7 +282,8 @@ class TaskStore(Protocol):
         ...
 
     async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
-        """Those of ``keys`` that no generation, no voice and no task without a generation names."""
+        """Those of ``keys`` that no generation, no voice, no task without a generation and no unfinished
+        clone names."""
         ...
 
     async def aclose(self) -> None:

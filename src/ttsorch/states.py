@@ -15,7 +15,7 @@ end is kept beside it (:class:`TicketArrived`), the job is cancelled there, and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -97,7 +97,7 @@ class Resubmit:
 class SubmitAccepted:
     """The provider took the job."""
 
-    ticket: Ticket
+    ticket: Ticket = field(repr=False)
     check_at: datetime
 
     def apply(self, task: Task, now: datetime) -> Task:
@@ -133,7 +133,7 @@ class ProgressMade:
 class ResultReady:
     """The provider is done, and ``envelope`` says where the result is."""
 
-    envelope: Envelope
+    envelope: Envelope = field(repr=False)
     expires_at: datetime | None = None
     voice: ProviderVoice | None = None
     receipt: Mapping[str, JsonValue] | None = None
@@ -154,7 +154,7 @@ class StoreStarted:
     """The result is being copied: under a fresh lease, or by who just received it and holds one. An
     ``envelope`` that came with the bytes is the way back to them after a crash."""
 
-    envelope: Envelope | None = None
+    envelope: Envelope | None = field(default=None, repr=False)
     expires_at: datetime | None = None
     voice: ProviderVoice | None = None
     receipt: Mapping[str, JsonValue] | None = None
@@ -259,7 +259,7 @@ class CancelRequested:
 class TicketArrived:
     """The provider's answer to the submit came after the task had ended without it."""
 
-    ticket: Ticket
+    ticket: Ticket = field(repr=False)
 
     def apply(self, task: Task, now: datetime) -> Task:
         return _owing(replace(task, ticket=self.ticket, outcome_open=False), now)

@@ -16,7 +16,7 @@ from ttsorch.cli import commands
 from ttsorch.cli.choosing import choose_voice
 from ttsorch.cli.reports import print_rows, tell
 from ttsorch.config import LOCAL_OWNER, Config, open_orchestrator
-from ttsorch.errors import StorageUnavailable, ValidationError
+from ttsorch.errors import ProviderRejected, StorageUnavailable, ValidationError
 from ttsorch.models import SpeechRequest, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator, SweepReport
 from ttsorch.store import open_task_store
@@ -71,6 +71,24 @@ def test_ones_own_voices_come_first_however_many(
     assert lines[-1].endswith("\tAnna\tAuto\tbuiltin")
 
 
+async def _add_voice_of(config: Config, provider: str) -> None:
+    store = await open_task_store(config.database_url)
+    fields = {"name": f"Of {provider}", "owner": LOCAL_OWNER, "source": VoiceSource.UPLOADED}
+    await store.add_voice(replace(a_voice(provider), id=f"of-{provider}", **fields))  # type: ignore[arg-type]  # each of its own type
+    await store.aclose()
+
+
+def test_voices_of_another_provider_cannot_be_used(
+    ttsorch_command: Command, provider: FakeJobProvider
+) -> None:
+    """They are listed again once that provider is chosen."""
+    anyio.run(_add_voice_of, Config(), "fake")
+    anyio.run(_add_voice_of, Config(), "another")
+    listed = record(ttsorch_command("voices", "--json"))["voices"]
+
+    assert [voice["name"] for voice in listed] == ["Of fake", "Anna"]
+
+
 def _voice(name: str, *, language: str = "Auto", **fields: str) -> Voice:
     return Voice(id=f"id-{name}", name=name, tts_provider="fake", language=language, **fields)  # type: ignore[arg-type]  # text fields only
 
@@ -83,6 +101,7 @@ VOICES = [
     _voice("Jennifer", language="en-GB"),
     _voice("Jennifer Two", language="fr"),
 ]
+MINE = _voice("Mine", owner="ann", language="English")
 
 
 @pytest.mark.parametrize(
@@ -120,6 +139,28 @@ def test_a_voice_that_is_not_the_only_one_is_refused(wanted: str, code: str) -> 
     assert caught.value.code == code
 
 
+def test_a_built_in_voice_of_any_language_goes_before_ones_own() -> None:
+    """Cloned voices cost money, and are somebody's."""
+    assert choose_voice([MINE, _voice("Cherry")], None, language="English").name == "Cherry"
+
+
+def test_with_voices_of_ones_own_only_one_has_to_be_named() -> None:
+    """Also when there is just one: it may be anybody's voice."""
+    with pytest.raises(ValidationError) as caught:
+        choose_voice([MINE], None)
+
+    assert (caught.value.code, "--voice" in caught.value.message) == ("voice_required", True)
+
+
+def test_a_voice_of_any_language_is_found_by_each(
+    ttsorch_command: Command, provider: FakeJobProvider
+) -> None:
+    """A provider whose voices speak all its languages says "Auto"."""
+    [voice] = record(ttsorch_command("voices", "--language", "English", "--json"))["voices"]
+
+    assert (voice["name"], voice["language"]) == ("Anna", "Auto")
+
+
 def test_an_ambiguous_voice_lists_ten_at_most() -> None:
     """With their ids, to choose from."""
     with pytest.raises(ValidationError) as caught:
@@ -146,6 +187,16 @@ def test_tasks_are_listed_newest_first(ttsorch_command: Command, provider: FakeJ
 
     assert (newest[1], newest[3], newest[4][:20]) == ("Speaking", "Anna", r"Second\n\x1b[31mxxxx")
     assert oldest[4] == "First."
+
+
+def test_a_failed_task_is_listed_with_its_reason(
+    ttsorch_command: Command, provider: FakeJobProvider
+) -> None:
+    """By its stable code: the documents say what to do about each."""
+    provider.script.submit.append(ProviderRejected(code="provider_auth"))
+    ttsorch_command("say", "Hello.")
+
+    assert ttsorch_command("tasks").stdout.split("\t")[1] == "Failed: provider_auth"
 
 
 def test_tasks_can_be_limited_to_active_ones(

@@ -219,6 +219,19 @@ def test_a_job_that_fails_is_told_in_one_sentence(
     assert os.listdir(folder) == ["data"]
 
 
+def test_a_job_that_fails_is_told_with_what_the_operator_has_to_know(
+    ttsorch_command: Command, provider: FakeJobProvider
+) -> None:
+    """At the command line nobody else reads the provider's own words, and there is no log."""
+    provider.script.submit.append(
+        ProviderRejected("No.", code="provider_auth", detail="HTTP 401: missing credentials")
+    )
+
+    assert ttsorch_command("say", "Hello.").stderr == (
+        "ttsorch: No. (provider_auth: HTTP 401: missing credentials)\n"
+    )
+
+
 def test_json_tells_of_a_failed_job(ttsorch_command: Command, provider: FakeJobProvider) -> None:
     """With the category and code that its row has."""
     provider.script.submit.append(ProviderRejected("That voice is on holiday.", code="on_holiday"))

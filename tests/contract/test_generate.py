@@ -425,3 +425,18 @@ async def test_a_body_that_does_not_arrive_is_not_waited_for(
         assert (response.status, json.loads(response.body)["detail"]) == expected
         assert closed == [True]
         await world.assert_nothing_written()
+
+
+async def test_the_log_says_why_a_job_was_not_taken(caplog: pytest.LogCaptureFixture) -> None:
+    """An operator needs the provider's reason, which a client is never told."""
+    async with a_world() as world:
+        world.provider.script.submit.append(
+            ProviderRejected(code="provider_auth", detail="HTTP 401: missing credentials")
+        )
+        with caplog.at_level("WARNING"):
+            answer = await world.ask(
+                "POST", "/api/generate", send={"voice_id": VOICE, "text": "Hello"}
+            )
+    assert answer.status == 502
+    assert "HTTP 401: missing credentials" in caplog.text
+    assert b"missing credentials" not in answer.content

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ttsorch.models import Clock
-from ttsorch.protocols import BlobStore, TaskStore
+from ttsorch.protocols import BlobStore
 from ttsorch.storage.filesystem import FilesystemBlobStore
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.orchestrator_machine import OrchestratorMachine
@@ -23,7 +23,7 @@ class OverFiles(OrchestratorMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
 
-    def make_tasks(self, clock: Clock) -> TaskStore:
+    def make_tasks(self, clock: Clock) -> SqliteTaskStore:
         path = Path(self._folder.name, "tasks.db")
         return anyio.run(partial(SqliteTaskStore.open, path, clock=clock))
 

@@ -47,11 +47,12 @@ class World:
         listeners: tuple[Listener, ...] = (),
         also: tuple[Provider, ...] = (),
     ) -> AsyncIterator[Orchestrator]:
+        tasks = faulty(self.tasks, plan) if plan else self.tasks
         async with Orchestrator(
             provider=faulty(self.provider, plan) if plan else self.provider,
-            tasks=faulty(self.tasks, plan) if plan else self.tasks,
+            tasks=tasks,
             blobs=faulty(self.blobs, plan) if plan else self.blobs,
-            voices=self.tasks,
+            voices=tasks,
             also=also,
             policy=self.policy,
             background=background,

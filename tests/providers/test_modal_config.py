@@ -99,6 +99,9 @@ def test_a_missing_endpoint_is_named(variable: str) -> None:
         "ftp://c4nary/",
         "https://c4nary.modal.run/\nx",
         "https://c4nary modal.run/",
+        "https://c4nary.modal.run./",
+        "https://-c4nary.modal.run/",
+        f"https://c4nary{'y' * 58}.modal.run/",
     ],
 )
 def test_a_malformed_url_is_named_but_never_shown(variable: str, url: str) -> None:

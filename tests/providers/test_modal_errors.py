@@ -100,6 +100,8 @@ async def _raised(call: Call, *responses: httpx.Response) -> ProviderError:
         (401, NO_CREDENTIALS, ProviderRejected, "provider_auth"),
         (404, NO_SUCH_CALL, ProviderRejected, "provider_misconfigured"),
         (404, WORKSPACE_DISABLED, ProviderRejected, "provider_misconfigured"),
+        (404, {"detail": "Not Found"}, ProviderRejected, "provider_misconfigured"),
+        (405, {"detail": "Method Not Allowed"}, ProviderRejected, "provider_misconfigured"),
         (400, {"detail": "'text' is required"}, ProviderInvalid, "provider_invalid_request"),
         (422, FIELD_MISSING, ProviderInvalid, "provider_invalid_request"),
         (413, b"too large", ProviderInvalid, "provider_invalid_request"),
@@ -317,6 +319,16 @@ async def test_the_endpoints_own_refusal_is_quoted() -> None:
     body = {"detail": "Unsupported language: 'Klingon'.\nSee https://x.example/?sig=c4nary"}
     error = await _raised(_design, answer(400, body))
     assert error.message == "Unsupported language: 'Klingon'. See [...]"
+
+
+async def test_a_url_of_another_endpoints_is_no_fault_of_the_users() -> None:
+    """The worker's router knows no such path: the operator reads that, and the user a sentence of ours."""
+    error = await _raised(_submit, answer(404, {"detail": "Not Found"}))
+    assert (error.message, error.category) == (
+        ProviderRejected.default_message,
+        ProviderRejected.category,
+    )
+    assert "Not Found" in (error.detail or "")
 
 
 async def test_a_page_is_not_quoted() -> None:

@@ -3,6 +3,7 @@
 import base64
 import json
 from dataclasses import replace
+from threading import get_ident
 
 import httpx
 import pytest
@@ -17,16 +18,18 @@ from tests.providers.modal_recordings import (
     SECRET,
     STATUS_URL,
     SUBMIT_URL,
+    SUBMITTED,
     TEXT,
     TRANSCRIPT,
     Scripted,
+    answer,
     draft,
     modal_request,
     modal_voice,
     provider_over,
 )
 from ttsorch.errors import ProviderInvalid, ValidationError
-from ttsorch.models import Attempt, JsonValue
+from ttsorch.models import Attempt, JsonValue, SpeechRequest
 from ttsorch.providers import _modal_requests as requests
 from ttsorch.providers._modal_settings import ModalSettings, checked_settings
 
@@ -71,6 +74,43 @@ def test_the_language_may_be_left_to_modal() -> None:
     payload = _payload(requests.build_submit(_settings(), automatic, max_new_tokens=2048))
     assert isinstance(payload, dict)
     assert payload["language"] == "Auto"
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"), [("english", "English"), ("ENGLISH", "English"), ("auto", "Auto")]
+)
+def test_a_language_goes_out_as_the_worker_spells_it(typed: str, sent: str) -> None:
+    """Nobody looks at it before the job has been started, and then it fails."""
+    asked = replace(modal_request(), language=typed)
+    payload = _payload(requests.build_submit(_settings(), asked, max_new_tokens=2048))
+    assert isinstance(payload, dict)
+    assert payload["language"] == sent
+
+
+def test_a_designs_language_goes_out_as_the_worker_spells_it() -> None:
+    """The design endpoint knows one spelling too."""
+    payload = _payload(requests.build_design(_settings(), DESIGN_URL, draft("german")))
+    assert isinstance(payload, dict)
+    assert payload["language"] == "German"
+
+
+@pytest.mark.anyio
+async def test_a_submit_is_written_off_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clip may have 10 MiB, and becomes base64 inside JSON."""
+    threads: list[int] = []
+
+    def build(
+        settings: ModalSettings, request: SpeechRequest, *, max_new_tokens: int
+    ) -> httpx.Request:
+        threads.append(get_ident())
+        return build_submit(settings, request, max_new_tokens=max_new_tokens)
+
+    build_submit = requests.build_submit
+    monkeypatch.setattr(requests, "build_submit", build)
+    transport = Scripted([answer(200, SUBMITTED)])
+    await provider_over(transport).submit(modal_request(), Attempt("key"))
+    assert len(threads) == len(transport.asked) == 1
+    assert get_ident() not in threads
 
 
 @pytest.mark.parametrize("tokens", [256, 512, 4096])

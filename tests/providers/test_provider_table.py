@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ttsorch.errors import ConfigurationError
-from ttsorch.providers import load_provider, provider_names
+from ttsorch.providers import configured_providers, load_provider, provider_names
 from ttsorch.providers.local import LocalProvider
 
 
@@ -89,6 +89,24 @@ def test_a_provider_that_cannot_be_loaded_is_named(name: str) -> None:
         load_provider(name, {})
 
     assert caught.value.__cause__ is not None
+
+
+def test_a_provider_with_a_malformed_setting_is_missed_aloud(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What was begun with it will not finish: the operator has to hear which variable it is."""
+    environ = {"DASHSCOPE_API_KEY": "sk-fake", "DASHSCOPE_REGION": "c4nary"}
+    assert configured_providers(environ, but="local") == ()
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "qwen" in warning.getMessage()
+    assert "DASHSCOPE_REGION" in warning.getMessage()
+    assert "c4nary" not in caplog.text
+
+
+def test_a_provider_without_settings_is_not_missed(caplog: pytest.LogCaptureFixture) -> None:
+    """Most hosts have one."""
+    assert configured_providers({}, but="local") == ()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 def test_looking_at_the_table_imports_no_provider() -> None:

@@ -141,6 +141,8 @@ def test_a_failure_the_vendor_names_itself_has_begun_and_ended(status: int, code
         (500, "InternalError.Timeout"),
         (504, "GatewayTimeout"),
         (504, "SomethingNew"),
+        (504, "InternalError"),
+        (504, "ModelServingError"),
     ],
 )
 def test_a_timeout_of_theirs_is_ambiguous(status: int, code: str) -> None:

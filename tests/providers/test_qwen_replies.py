@@ -45,10 +45,12 @@ from ttsorch.models import (
     Clip,
     JsonValue,
     ProviderVoice,
+    Ready,
     Voice,
 )
 from ttsorch.providers._dashscope_wire import read_speech, result_url
 from ttsorch.providers.qwen import QwenProvider
+from ttsorch.testing.speech import tone_wav
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +97,57 @@ async def test_the_link_is_fetched_without_a_header_of_ours() -> None:
     ready = await provider.submit(hello(), ATTEMPT)
     assert await _read(provider.fetch(json.loads(json.dumps(ready.envelope)))) == AUDIO
     assert results.opened == [(LINK, None)]
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b""])
+async def test_a_success_that_cannot_be_read_keeps_its_request_id(body: bytes) -> None:
+    """It may have been paid for, and the vendor can be asked about it by this alone."""
+    with pytest.raises(ProviderUnavailable) as raised:
+        read_speech(reply_of(body, headers={"x-request-id": "from-header"}), "model", (API_KEY,))
+    assert (raised.value.ambiguous, raised.value.request_id) == (True, "from-header")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda provider: provider.submit(hello(), ATTEMPT),
+        lambda provider: provider.clone(DRAFT, CLIP, ATTEMPT),
+    ],
+    ids=["submit", "clone"],
+)
+async def test_an_answer_without_a_preview_is_short_or_unknown(
+    make: Callable[[QwenProvider], Awaitable[Ready]],
+) -> None:
+    """A link or an id fits into a MiB; what is longer is not read at all, and may have been paid for."""
+    provider = qwen(Vendor({**SPEECH, "junk": "x" * 1024 * 1024}))
+    with pytest.raises(ProviderUnavailable) as raised:
+        await make(provider)
+    assert raised.value.ambiguous
+    assert "ReplyTooLarge" in (raised.value.detail or "")
+
+
+async def test_a_preview_may_be_longer_than_other_answers() -> None:
+    """A minute of it is megabytes of base64."""
+    minute = tone_wav(60.0, rate=24_000)
+    preview = {"data": base64.b64encode(minute).decode()}
+    provider = qwen(Vendor({"output": {"voice": "v", "preview_audio": preview}}))
+    assert await _read((await provider.design(DRAFT, ATTEMPT)).audio) == minute
+
+
+@pytest.mark.parametrize("said", ["", 7, "a b", "a\0b", "m" * 129])
+async def test_a_model_that_is_no_models_name_is_not_kept(said: JsonValue) -> None:
+    """The voice is paid for: a name that a database refuses must not lose it."""
+    provider = qwen(Vendor({"output": {"voice": "v", "target_model": said}}))
+    ready = await provider.clone(DRAFT, CLIP, ATTEMPT)
+    assert ready.voice == ProviderVoice("v", "qwen3-tts-vc-2026-01-22", "vc")
+
+
+async def test_a_receipt_is_short() -> None:
+    """It is kept on the row for good."""
+    counts: dict[str, JsonValue] = {"x" * (1 + number): number for number in range(40)}
+    ready = await qwen(Vendor({**SPEECH, "usage": counts})).submit(hello(), ATTEMPT)
+    assert ready.receipt is not None
+    assert len(json.dumps(ready.receipt["usage"])) < 1000
 
 
 async def test_audio_inside_the_answer_is_taken() -> None:

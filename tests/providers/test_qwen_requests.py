@@ -154,11 +154,8 @@ _UNSUPPORTED = "Voice target model is not supported by current qwen rollout conf
         (qwen_voice("v", "qwen3-tts-vc-2025", "vc"), "voice_model_unsupported", _UNSUPPORTED),
         (qwen_voice("v", VD, "vc"), "voice_model_mismatch", "Voice/provider model mismatch (vc)."),
         (qwen_voice("v", VC, "vd"), "voice_model_mismatch", "Voice/provider model mismatch (vd)."),
-        (
-            qwen_voice("v", VC, "system"),
-            "voice_model_mismatch",
-            "Voice/provider model mismatch (system).",
-        ),
+        (qwen_voice("v", VC, "system"), "voice_model_unsupported", _UNSUPPORTED),
+        (qwen_voice("v", "qwen3-tts-flash", "vc"), "voice_model_unsupported", _UNSUPPORTED),
     ],
 )
 async def test_a_voice_without_its_model_is_a_conflict(
@@ -199,8 +196,11 @@ async def test_a_voice_of_each_kind_is_spoken_by_its_own_model(voice: Voice) -> 
         (COSY, "instructions", "Whisper.", "param_unknown"),
         (COSY, "rate", True, "param_invalid"),
         (COSY, "volume", float("nan"), "param_invalid"),
+        (COSY, "volume", float("-inf"), "param_invalid"),
+        (COSY, "volume", 10**400, "param_invalid"),
         (COSY, "pitch", float("inf"), "param_invalid"),
         (COSY, "format", "pcm", "param_invalid"),
+        (COSY, "format", "PCM", "param_invalid"),
     ],
 )
 async def test_an_option_that_cannot_be_expressed_is_refused(

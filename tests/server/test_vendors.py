@@ -15,6 +15,7 @@ from tests.server.speaking import loudest_sample, poll_to_the_end
 from tests.server.vendors import beside, cloned_voice
 from ttsorch.testing.fake_dashscope import FakeDashScope, fake_dashscope
 from ttsorch.testing.fake_modal import FakeModal, fake_modal
+from ttsorch.testing.vendor_server import WireFault
 
 TEXT = "Say it across the wire."
 
@@ -164,11 +165,17 @@ def test_a_missing_setting_is_named(tmp_path: Path, vendor: str, variable: str) 
 
 @pytest.mark.parametrize("vendor", ["modal", "qwen"])
 def test_the_offline_server_needs_no_account(tmp_path: Path, vendor: str) -> None:
-    """It brings its vendor and a voice of the owner's, and speaks audibly."""
+    """It brings its vendor and a voice of the owner's, and speaks audibly. A database and an account that are
+    configured for other days are left alone: the fake knows nothing of the jobs in there."""
+    real = {
+        "MODAL_KEY": "wk-fake",
+        "DASHSCOPE_REGION": "cn",
+        "QWEN_VC_TARGET_MODEL": "cosyvoice-v3",
+    }
     process = subprocess.Popen(
         [sys.executable, "-m", "examples.reference_server", "--offline", vendor],
         cwd=ROOT,
-        env=environment(tmp_path),
+        env=environment(tmp_path, **real),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -194,4 +201,58 @@ def test_the_offline_server_needs_no_account(tmp_path: Path, vendor: str) -> Non
     assert (own["source"], own["tts_provider"]) == ("uploaded", vendor)
     assert task["status"] == "completed"
     assert loudest_sample(audio.content) > 1000
+    assert list(tmp_path.iterdir()) == []
     assert status == 0
+
+
+@pytest.mark.parametrize("vendor", ["modal", "qwen"])
+def test_a_voice_can_be_told_to_be_another_providers(
+    folder: Path, vendors: Vendors, vendor: str
+) -> None:
+    """Both providers' voices are listed; the page offers those of the one that takes new tasks."""
+    with (
+        running(folder, TTS_PROVIDER_MODE=vendor, **vendors.settings) as server,
+        server.client() as client,
+    ):
+        active = client.get("/api/languages").json()["provider"]
+        listed = client.get("/api/voices?source=uploaded").json()["voices"]
+        makers = {voice["id"]: voice["tts_provider"] for voice in listed}
+        answers = {
+            maker: client.post("/api/generate", json={"voice_id": voice_id, "text": TEXT})
+            for voice_id, maker in makers.items()
+        }
+
+    assert active == vendor
+    assert makers == {voice_id: maker for maker, voice_id in vendors.voices.items()}
+    assert {maker: answer.status_code for maker, answer in answers.items()} == {
+        maker: 200 if maker == vendor else 409 for maker in vendors.voices
+    }
+
+
+def test_the_log_says_why_a_task_failed(folder: Path, vendors: Vendors) -> None:
+    """The user of a direct provider gets a 200 first; nobody but the log tells the operator of a bad key."""
+    settings = {**vendors.settings, "DASHSCOPE_API_KEY": "sk-fake-wrong-key"}
+    with running(folder, TTS_PROVIDER_MODE="qwen", **settings) as server, server.client() as client:
+        job = generated(client, vendors.voices["qwen"])
+        task = poll_to_the_end(client, job["task_id"])
+        server.stop()
+        log = server.log.read_text()
+
+    assert (task["status"], task["error_code"]) == ("failed", "provider_auth")
+    assert f"task {job['task_id']} (qwen): failed: provider_auth (HTTP 401 InvalidApiKey" in log
+    assert "sk-fake" not in log
+
+
+def test_the_log_says_that_an_outcome_is_unknown(folder: Path, vendors: Vendors) -> None:
+    """What may have been paid for nothing is worth a line before the grace period is over."""
+    vendors.modal.servers.submit.faults.append(WireFault(lose_reply=True))
+    with (
+        running(folder, TTS_PROVIDER_MODE="modal", **vendors.settings) as server,
+        server.client() as client,
+    ):
+        job = generated(client, vendors.voices["modal"])
+        client.post(f"/api/tasks/{job['task_id']}/cancel")
+        server.stop()
+        log = server.log.read_text()
+
+    assert f"task {job['task_id']} (modal): nobody knows yet whether it was accepted" in log

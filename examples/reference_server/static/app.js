@@ -11,6 +11,8 @@ import * as words from "./words.js";
 const $ = (id) => document.getElementById(id);
 const REMEMBERED = { voice: "ttsorch.voice", language: "ttsorch.language", draft: "ttsorch.draft" };
 
+const NO_VOICES = "There is no voice to speak with yet: this provider has none of its own. docs/voices.md says how to make one.";
+
 // The value that only the dialog's own button closes it with.
 const GIVEN = "given";
 
@@ -74,6 +76,7 @@ function isReady() {
     const most = words.count(limit);
     return refuse(`At most ${most} characters can be spoken at once. Shorten the text, or speak it in parts.`, text);
   }
+  if (!picker.voices.length) return refuse(NO_VOICES, picker.input);
   if (!picker.chosen) return refuse("Choose a voice first.", picker.input);
   return true;
 }
@@ -168,7 +171,9 @@ function offerLanguages({ languages, default: fallback }) {
   language.value = languages.includes(before) ? before : fallback;
 }
 
-function offerVoices(voices) {
+// The contract lists all of somebody's voices; each can only speak with the provider that it was made for.
+function offerVoices(all, provider) {
+  const voices = all.filter((voice) => voice.tts_provider === provider);
   const english = voices.find((voice) => /^en(glish)?\b/i.test(voice.language));
   const before = memory.recall(REMEMBERED.voice);
   picker.fill(voices, voices.some((voice) => voice.id === before) ? before : english?.id);
@@ -202,7 +207,7 @@ async function start() {
     limit = about.capabilities.max_text_chars;
     offerLanguages(about);
     changed();
-    offerVoices(await api.allVoices());
+    offerVoices(await api.allVoices(), about.provider);
     prefill();
     for (const task of (await api.activeTasks()).tasks.toReversed()) jobs.follow(task);
     await history.refresh();

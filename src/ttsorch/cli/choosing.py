@@ -12,12 +12,14 @@ _SHOWN = 10
 
 
 async def usable_voices(orchestrator: Orchestrator, owner: str) -> Sequence[Voice]:
-    """The owner's own voices, then the provider's."""
+    """The owner's own voices that the provider can speak with, then the provider's."""
     voices: list[Voice] = []
     page, pages = 1, 1
     while orchestrator.voices is not None and page <= pages:
         found = await orchestrator.voices.list_voices(owner, page=page, per_page=_PER_PAGE)
-        voices += found.items
+        # A voice that was made for another provider comes back when that one is chosen.
+        speaker = orchestrator.provider.name
+        voices += [voice for voice in found.items if voice.tts_provider == speaker]
         page, pages = page + 1, found.pages
     return [*voices, *await orchestrator.builtin_voices()]
 
@@ -39,10 +41,11 @@ async def list_voices(
 
 def choose_voice(voices: Sequence[Voice], wanted: str | None, *, language: str = "Auto") -> Voice:
     """The voice called ``wanted``: its id, its name, its name at the provider, or any part of its name
-    that no other voice's has. Without ``wanted``, one that speaks ``language``, or English.
+    that no other voice's has. Without ``wanted``, a built-in one that speaks ``language``, or English.
 
     Raises:
-        ValidationError: ``voice_unknown``; ``voice_ambiguous``, and then the message lists some.
+        ValidationError: ``voice_unknown``; ``voice_required``, if only voices of one's own could be
+            guessed; ``voice_ambiguous``, and then the message lists some.
     """
     if wanted is None:
         return _default_voice(voices, language)
@@ -61,9 +64,10 @@ def choose_voice(voices: Sequence[Voice], wanted: str | None, *, language: str =
 
 
 def speaks(voice: Voice, language: str) -> bool:
-    """Whether it is a voice of that language, by its name or its code ("English", "en", "en-GB")."""
+    """Whether it is a voice of that language, by its name or its code ("English", "en", "en-GB"), or of
+    any language ("Auto")."""
     own, wanted = voice.language.casefold(), language.casefold()
-    return own == wanted or own.partition("-")[0] == wanted
+    return own in (wanted, "auto") or own.partition("-")[0] == wanted
 
 
 def _exact_names(voice: Voice) -> set[str]:
@@ -77,7 +81,14 @@ def _exact_names(voice: Voice) -> set[str]:
 
 def _default_voice(voices: Sequence[Voice], language: str) -> Voice:
     # A voice of one's own is never used unasked.
-    candidates = sorted(voices, key=lambda voice: voice.owner is not None)
+    candidates = [voice for voice in voices if voice.owner is None]
+    if not candidates and voices:
+        raise ValidationError(
+            "This provider has no built-in voices. Name one of your own with --voice;"
+            " ttsorch voices lists them.",
+            code="voice_required",
+            field="voice",
+        )
     if not candidates:
         raise ValidationError(
             "This provider has no built-in voices, and you have none of your own.",

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from ttsorch.cli.wording import local_time, phase_in_words, plain
+from ttsorch.cli.wording import local_time, plain, state_in_words
 from ttsorch.models import ErrorInfo, Job, JsonValue, Voice
 from ttsorch.orchestrator import SweepReport
 from ttsorch.states import provider_status
@@ -129,7 +129,7 @@ def task_row(job: Job) -> Sequence[str]:
     text = job.generation.text if job.generation else ""
     return (
         task.id,
-        phase_in_words(task),
+        state_in_words(task),
         local_time(task.created_at),
         task.voice.name,
         f"{text:.60}",

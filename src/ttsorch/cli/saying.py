@@ -93,5 +93,7 @@ class Saying:
 def _audio(task: Task) -> StoredAudio:
     if task.audio is None:
         error = task.error or ErrorInfo.of(InternalError())
-        raise TtsorchError(error.message, code=error.code)
+        # Whoever runs a command is the operator too, and has no log to look into.
+        why = f" ({error.code}: {error.detail})" if error.detail else ""
+        raise TtsorchError(f"{error.message}{why}", code=error.code)
     return task.audio

@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import PurePath
 
-from ttsorch.models import StoredAudio, Task
+from ttsorch.models import Status, StoredAudio, Task
 from ttsorch.states import provider_status
 
 _WORDS = {
@@ -25,6 +25,12 @@ def phase_in_words(task: Task) -> str:
     """What the task is at; a provider's own word as it is."""
     word = provider_status(task)
     return _WORDS.get(word) or plain(word)
+
+
+def state_in_words(task: Task) -> str:
+    """:func:`phase_in_words`, and of a failed task the code that says why."""
+    why = f": {task.error.code}" if task.status is Status.FAILED and task.error else ""
+    return f"{phase_in_words(task)}{why}"
 
 
 def audio_in_words(audio: StoredAudio) -> str:

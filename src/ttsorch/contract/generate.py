@@ -24,7 +24,7 @@ class SubmitRefused(TtsorchError):
     http_status = 502
 
     def __init__(self, cause: ErrorInfo) -> None:
-        super().__init__(code=cause.code, retry_after=cause.retry_after)
+        super().__init__(code=cause.code, detail=cause.detail, retry_after=cause.retry_after)
         self.category = cause.category
 
 

@@ -18,6 +18,9 @@ logger = logging.getLogger("ttsorch")
 
 ENTRY_POINT_GROUP = "ttsorch.providers"
 
+#: A setting that isn't there, or a part of the installation.
+_NOT_MEANT = ("setting_missing", "provider_not_loaded", "engine_not_installed")
+
 _BUILTIN = {
     "local": "ttsorch.providers.local:LocalProvider",
     "modal": "ttsorch.providers.modal:ModalProvider",
@@ -67,14 +70,16 @@ def load_provider(name: str, environ: Mapping[str, str]) -> Provider:
 
 def configured_providers(environ: Mapping[str, str], *, but: str) -> tuple[Provider, ...]:
     """All built-in providers, except the one called ``but``, whose settings are complete in ``environ``:
-    what was begun with one of them can finish after a switch. One whose settings are not is left out.
+    what was begun with one of them can finish after a switch. One whose settings are not is left out, and
+    one that has malformed ones is warned of: somebody means it to be there.
     """
     found = []
     for name in (known for known in _BUILTIN if known != but):
         try:
             found.append(load_provider(name, environ))
         except ConfigurationError as error:
-            logger.debug("provider %s is not configured: %s", name, error.code)
+            level = logging.DEBUG if error.code in _NOT_MEANT else logging.WARNING
+            logger.log(level, "provider %s is left out: %s", name, error.message)
     return tuple(found)
 
 

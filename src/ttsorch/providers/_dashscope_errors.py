@@ -135,7 +135,8 @@ def read_failure(
 
 def _verdict(status: int, complaint: Complaint) -> Verdict:
     known = next((row.verdict for row in ROWS if row.fits(status, complaint)), None)
-    if known is not None:
+    # A 504 is its gateway's, whatever code it carries: that waited no longer, the model may have gone on.
+    if known is not None and not (known is _FAILED and status == 504):
         return known
     spoke_itself = complaint.code is not None and status != 504
     if spoke_itself and (200 <= status < 300 or status >= 500):

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 
 import httpx
 
 from ttsorch._http import JsonObject, Reply, post_request
-from ttsorch.errors import ProviderUnavailable
+from ttsorch.errors import ProviderError, ProviderUnavailable
 from ttsorch.models import Clip, JsonValue, ProviderVoice, SpeechRequest, Voice
 from ttsorch.providers._dashscope_errors import read_failure
 from ttsorch.providers._verdicts import cleaned
@@ -41,7 +42,9 @@ _CUSTOMIZATION = "/api/v1/services/audio/tts/customization"
 
 _LONGEST_URL = 8192
 _VOICE_ID = re.compile(r"[\w.:-]{1,256}", re.ASCII)
+_MODEL = re.compile(r"[\w.:/-]{1,128}", re.ASCII)
 _USAGE_NAME = re.compile(r"[a-z_]{1,40}")
+_MOST_USAGE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,12 @@ def read_object(reply: Reply, secrets: Sequence[str], sent: Sequence[str] = ()) 
     failed = read_failure(reply, secrets, sent)
     if failed is not None:
         raise failed
-    return reply.json_object()
+    try:
+        return reply.json_object()
+    except ProviderError as unreadable:
+        # What was paid for can be asked after at the vendor's by this alone.
+        unreadable.request_id = cleaned(reply.headers.get("x-request-id", ""), secrets) or None
+        raise
 
 
 def read_speech(
@@ -184,7 +192,8 @@ def read_made_voice(
     body = read_object(reply, secrets, sent)
     output = _object(body, "output")
     bound_to = output.get("target_model")
-    model = bound_to if isinstance(bound_to, str) and bound_to else target_model
+    named = isinstance(bound_to, str) and _MODEL.fullmatch(bound_to)
+    model = bound_to if isinstance(bound_to, str) and named else target_model
     receipt = read_receipt(reply, body, model, secrets)
     voice_id = output.get("voice")
     if not isinstance(voice_id, str) or not _VOICE_ID.fullmatch(voice_id):
@@ -200,7 +209,7 @@ def read_receipt(
     said = body.get("request_id") or reply.headers.get("x-request-id")
     usage = {
         name: amount
-        for name, amount in _object(body, "usage").items()
+        for name, amount in islice(_object(body, "usage").items(), _MOST_USAGE)
         if type(amount) in (int, float) and _USAGE_NAME.fullmatch(name)
     }
     request_id = cleaned(said, secrets) if isinstance(said, str) else None

@@ -50,6 +50,9 @@ _UNKNOWN_JOB = r"Unknown job"
 _PLATFORM = (
     Row(404, _NO_SUCH_CALL, Verdict(ProviderRejected, "provider_misconfigured")),
     Row(404, r"modal-http: workspace", Verdict(ProviderRejected, "provider_misconfigured")),
+    # FastAPI's own words for a path or a method that this app doesn't have: the URL is another endpoint's.
+    Row(404, r"Not Found$", Verdict(ProviderRejected, "provider_misconfigured")),
+    Row(405, r"Method Not Allowed$", Verdict(ProviderRejected, "provider_misconfigured")),
     # It says this to a POST at the address of an answer, where one of ours has no business.
     Row(
         400,

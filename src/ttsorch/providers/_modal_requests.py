@@ -5,9 +5,15 @@ import base64
 import httpx
 
 from ttsorch._http import get_request, post_request
+from ttsorch.capabilities import canonical_language
 from ttsorch.errors import ValidationError
 from ttsorch.models import JsonValue, SpeechRequest, Voice
-from ttsorch.providers._modal_settings import FEWEST_TOKENS, MOST_TOKENS, ModalSettings
+from ttsorch.providers._modal_settings import (
+    FEWEST_TOKENS,
+    LANGUAGES,
+    MOST_TOKENS,
+    ModalSettings,
+)
 
 _TOKENS_OPTION = "max_new_tokens"
 _ANY_LANGUAGE = "Auto"
@@ -53,7 +59,8 @@ def build_submit(
         settings.submit_url,
         {
             "text": request.text,
-            "language": request.language,
+            # It isn't looked at before the job runs, and the worker knows one spelling.
+            "language": canonical_language(request.language, LANGUAGES),
             "ref_audio_base64": base64.b64encode(request.clip.data).decode("ascii"),
             "ref_text": request.voice.reference_transcript,
             "max_new_tokens": _tokens(request, max_new_tokens),
@@ -82,7 +89,7 @@ def build_design(settings: ModalSettings, design_url: str, draft: Voice) -> http
         "instruct": draft.description or "",
     }
     if draft.language.casefold() != _ANY_LANGUAGE.casefold():
-        payload["language"] = draft.language
+        payload["language"] = canonical_language(draft.language, LANGUAGES)
     return post_request(design_url, payload, headers=settings.headers)
 
 

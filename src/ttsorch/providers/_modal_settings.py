@@ -29,7 +29,7 @@ FEWEST_TOKENS, MOST_TOKENS = 256, 4096
 # The application's own cap: Modal has none (contract section 3).
 _MAX_TEXT_CHARS = 10_000
 _RESULT_LIFETIME = 7 * 86_400.0
-_LANGUAGES = (
+LANGUAGES = (
     "Chinese",
     "English",
     "Japanese",
@@ -43,6 +43,8 @@ _LANGUAGES = (
 )
 
 _PRINTABLE = re.compile(r"[!-~]+")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -87,8 +89,8 @@ def checked_settings(
         submit_url=_required_url(submit_url, SUBMIT),
         status_url=_required_url(status_url, STATUS),
         result_url=_required_url(result_url, RESULT),
-        cancel_url=None if cancel_url is None else require_https(cancel_url, CANCEL),
-        design_url=None if design_url is None else require_https(design_url, DESIGN),
+        cancel_url=None if cancel_url is None else _checked_url(cancel_url, CANCEL),
+        design_url=None if design_url is None else _checked_url(design_url, DESIGN),
         headers=_proxy_token(key, secret),
     )
 
@@ -99,7 +101,7 @@ def capabilities_of(settings: ModalSettings) -> Capabilities:
     return Capabilities(
         max_text_chars=_MAX_TEXT_CHARS,
         can_cancel=settings.cancel_url is not None,
-        languages=_LANGUAGES,
+        languages=LANGUAGES,
         formats=("wav",),
         sample_rates=(24_000,),
         cloning=True,
@@ -136,7 +138,15 @@ def _required_url(url: str | None, variable: str) -> str:
             code="setting_missing",
             field=variable,
         )
-    return require_https(url, variable)
+    return _checked_url(url, variable)
+
+
+def _checked_url(url: str, variable: str) -> str:
+    host = httpx.URL(require_https(url, variable)).raw_host.decode("ascii")
+    # The downloader wants names spelled in one way only, and would refuse others without a variable's name.
+    if ":" not in host and not (len(host) < 254 and _HOST_NAME.fullmatch(host)):
+        raise _malformed(variable, "a URL whose host is a name without a dot at its end")
+    return url
 
 
 def _proxy_token(key: str | None, secret: str | None) -> Mapping[str, str]:

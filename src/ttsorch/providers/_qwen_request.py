@@ -1,6 +1,6 @@
 """What can be asked of Qwen at all, decided before anything is written or sent."""
 
-import math
+import sys
 from collections.abc import Mapping
 
 from ttsorch.errors import ValidationError
@@ -39,7 +39,7 @@ def check_expressible(request: SpeechRequest, models: Models) -> None:
             raise ValidationError(
                 f"{name} must be {understood[name]}.", code="param_invalid", field=name
             )
-    if request.options.get("format") == "pcm":
+    if str(request.options.get("format")).casefold() == "pcm":
         raise ValidationError(
             "format must be one with a header: raw samples can't be stored.",
             code="param_invalid",
@@ -64,7 +64,8 @@ def _check_binding(request: SpeechRequest, models: Models) -> None:
             "voice_metadata_missing",
             "Voice is missing qwen provider metadata. Re-clone or redesign this voice.",
         )
-    if model not in (models.vc, models.vd, models.system):
+    # The system model is for the vendor's own voices only, and they have no other (contract, section 3).
+    if model not in ((models.system,) if kind == "system" else (models.vc, models.vd)):
         raise _conflict(
             "voice_model_unsupported",
             "Voice target model is not supported by current qwen rollout configuration.",
@@ -79,7 +80,10 @@ def _is(wanted: str, value: JsonValue) -> bool:
     if wanted == _SWITCH:
         return isinstance(value, bool)
     # A bool is an int to Python, and a JSON true is nobody's sample rate.
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    # An int may be larger than any float, and then can't even be asked whether it is finite.
+    return abs(value) <= sys.float_info.max
 
 
 def _unknown(name: str, understood: Mapping[str, str]) -> ValidationError:

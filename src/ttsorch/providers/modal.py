@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import anyio
 import httpx
+from anyio import to_thread
 
 from ttsorch._download import Downloader
 from ttsorch._environment import read
@@ -153,9 +154,11 @@ class ModalProvider:
             ProviderInvalid: what :meth:`check_request` would have said, or Modal's own refusal.
             ProviderError: ambiguous for a 5xx, a lost or an unreadable answer.
         """
+        # In a thread: 10 MiB of clip as base64 inside JSON would hold up the event loop.
+        prepared = await to_thread.run_sync(self._submit_request, request)
         ends_at = anyio.current_time() + self._submit_deadline
         reply = await self._http.exchange(
-            self._submit_request(request),
+            prepared,
             deadline=self._submit_deadline,
             read_timeout=_SILENCE_SECONDS,
             fresh_connection=True,

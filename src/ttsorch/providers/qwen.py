@@ -37,8 +37,10 @@ from ttsorch.providers._dashscope_voices import KeptVoice, KeptVoices
 from ttsorch.providers._qwen_request import check_expressible
 from ttsorch.providers._qwen_voices import system_voices
 
-# Audio in base64 inside the answer: three minutes of a preview are 12 MiB.
-_MAX_AUDIO_REPLY = 32 * 1024 * 1024
+# A preview comes in base64 inside the answer: three minutes of it are 12 MiB. All else is a link or an id,
+# and reading many MiB of anything else would hold up the event loop for seconds.
+_MAX_PREVIEW_REPLY = 32 * 1024 * 1024
+_MAX_REPLY = 1024 * 1024
 # Listing and deleting are short questions; making speech or a voice is what takes long.
 _QUESTION_SECONDS = 30.0
 
@@ -218,7 +220,8 @@ class QwenProvider:
                 for :meth:`delete_provider_voice`.
         """
         self._refuse_deployed(self._capabilities.design)
-        reply = await self._paid(wire.build_design(self._account, draft, self._models.vd))
+        request = wire.build_design(self._account, draft, self._models.vd)
+        reply = await self._paid(request, max_body=_MAX_PREVIEW_REPLY)
         made = await to_thread.run_sync(
             wire.read_made_voice, reply, self._models.vd, "vd", self._account.secrets, _words(draft)
         )
@@ -268,12 +271,12 @@ class QwenProvider:
 
     # --- exchanges ------------------------------------------------------------------------------------
 
-    async def _paid(self, request: httpx.Request) -> Reply:
+    async def _paid(self, request: httpx.Request, *, max_body: int = _MAX_REPLY) -> Reply:
         return await self._http.exchange(
             request,
             deadline=self._timeout,
             read_timeout=self._timeout,
-            max_body=_MAX_AUDIO_REPLY,
+            max_body=max_body,
             fresh_connection=True,
         )
 

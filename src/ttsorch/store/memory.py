@@ -214,11 +214,12 @@ class MemoryTaskStore:
             *self._generations.values(),
             *(task for task in self._tasks.values() if task.generation_id is None),
         )
-        referenced = {holder.audio.key for holder in holders if holder.audio}
+        referenced: set[str | None] = {holder.audio.key for holder in holders if holder.audio}
+        referenced |= {voice.reference_audio_key for voice in self._voices.values()}
         referenced |= {
-            voice.reference_audio_key
-            for voice in self._voices.values()
-            if voice.reference_audio_key is not None
+            task.voice.reference_audio_key
+            for task in self._tasks.values()
+            if task.kind is TaskKind.CLONE and not task.status.terminal
         }
         return [key for key in keys if key not in referenced]
 

@@ -176,7 +176,11 @@ SELECT audio_key FROM tasks
 WHERE audio_key IN (SELECT value FROM json_each(:keys)) AND generation_id IS NULL
 UNION
 SELECT reference_audio_key FROM voices
-WHERE reference_audio_key IN (SELECT value FROM json_each(:keys));
+WHERE reference_audio_key IN (SELECT value FROM json_each(:keys))
+UNION
+SELECT json_extract(voice, '$.reference_audio_key') FROM tasks
+WHERE active = 1 AND kind = 'clone'
+    AND json_extract(voice, '$.reference_audio_key') IN (SELECT value FROM json_each(:keys));
 
 -- name: insert_voice
 INSERT INTO voices (

@@ -21,6 +21,7 @@ from ttsorch.models import (
     CancelOutcome,
     Capabilities,
     CheckResult,
+    Clip,
     Envelope,
     ErrorInfo,
     Failed,
@@ -34,11 +35,23 @@ from ttsorch.models import (
 from ttsorch.testing.speech import a_voice, tone_wav
 
 
+@dataclass(frozen=True, slots=True)
+class MadeVoice:
+    """One voice that was made and charged for. ``kind`` is the call that asked for it."""
+
+    kind: str
+    key: str
+    id: str
+
+
 @dataclass
 class Ledger:
-    """What really happened at the provider. ``accepted`` holds one attempt key per job that was taken."""
+    """What really happened at the provider. ``accepted`` holds one attempt key per job that was taken,
+    ``clips`` what recording came with each submit or clone, ``voices`` the voices that were made."""
 
     accepted: list[str] = field(default_factory=list)
+    clips: list[Clip | None] = field(default_factory=list)
+    voices: list[MadeVoice] = field(default_factory=list)
     submits: int = 0
     checks: int = 0
     fetches: int = 0
@@ -49,6 +62,12 @@ class Ledger:
     def accepted_for(self, key: str) -> int:
         """How many jobs were taken for this attempt key."""
         return self.accepted.count(key)
+
+    def accept(self, call: str, key: str) -> None:
+        """A job is taken; from now on it costs."""
+        self.accepted.append(key)
+        if call != "submit":
+            self.voices.append(MadeVoice(call, key, f"{call}-{len(self.voices) + 1}"))
 
 
 @dataclass
@@ -65,12 +84,17 @@ class FakeJob:
 class Script:
     """What goes wrong, and when. Each entry is used once, in order; None lets one call pass.
 
-    ``submit`` errors are raised before the job is accepted, ``submit_reply_lost`` ones after.
+    ``submit`` errors are raised before the job is accepted, ``submit_reply_lost`` ones after; likewise
+    for ``clone`` and ``design``.
     """
 
     def __init__(self) -> None:
         self.submit: deque[Exception | None] = deque()
         self.submit_reply_lost: deque[Exception | None] = deque()
+        self.clone: deque[Exception | None] = deque()
+        self.clone_reply_lost: deque[Exception | None] = deque()
+        self.design: deque[Exception | None] = deque()
+        self.design_reply_lost: deque[Exception | None] = deque()
         self.check: deque[Exception | None] = deque()
         self.fetch: deque[Exception | None] = deque()
         self.cancel: deque[Exception | None] = deque()
@@ -121,12 +145,16 @@ class FakeJobProvider:
         self.closed = False
 
     async def submit(self, request: SpeechRequest, attempt: Attempt) -> Accepted:
+        self.ledger.clips.append(request.clip)
+        return await self._take("submit", attempt)
+
+    async def _take(self, call: str, attempt: Attempt) -> Accepted:
         self.ledger.submits += 1
-        await self.script.before("submit")
+        await self.script.before(call)
         job_id = f"job-{len(self.jobs) + 1}"
         self.jobs[job_id] = FakeJob(attempt.key, self.checks_until_ready)
-        self.ledger.accepted.append(attempt.key)
-        self.script.raise_due("submit_reply_lost")
+        self.ledger.accept(call, attempt.key)
+        self.script.raise_due(f"{call}_reply_lost")
         return Accepted({"id": job_id})
 
     async def check(self, ticket: Ticket) -> CheckResult:
@@ -196,16 +224,23 @@ class FakeDirectProvider:
         self.closed = False
 
     async def submit(self, request: SpeechRequest, attempt: Attempt) -> Ready:
+        self.ledger.clips.append(request.clip)
+        await self._take("submit", attempt)
+        return self._spoken(attempt)
+
+    async def _take(self, call: str, attempt: Attempt) -> None:
         ledger = self.ledger
         ledger.submits += 1
         ledger.in_flight += 1
         ledger.most_in_flight = max(ledger.most_in_flight, ledger.in_flight)
         try:
-            await self.script.before("submit")
-            ledger.accepted.append(attempt.key)
-            self.script.raise_due("submit_reply_lost")
+            await self.script.before(call)
+            ledger.accept(call, attempt.key)
+            self.script.raise_due(f"{call}_reply_lost")
         finally:
             ledger.in_flight -= 1
+
+    def _spoken(self, attempt: Attempt) -> Ready:
         if self.fetchable:
             return Ready({"key": attempt.key})
         return Ready(audio=self._open())

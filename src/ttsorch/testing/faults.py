@@ -90,10 +90,20 @@ class FaultPlan:
             raise Crash
 
 
+#: The methods of a provider's optional powers, by which they are found.
+_POWERS = ("voices", "check_request", "clone", "design")
+#: The calls that may have been accepted when they broke.
+_PAID = ("submit", "clone", "design")
+
+
 class _Faulty(Generic[Port]):
     def __init__(self, port: Port, plan: FaultPlan) -> None:
         self._port = port
         self._plan = plan
+        # An isinstance of a protocol doesn't see what only __getattr__ knows (Python 3.12 and later).
+        for power in _POWERS:
+            if hasattr(port, power):
+                setattr(self, power, self.__getattr__(power))
 
     def __getattr__(self, name: str) -> object:
         member = getattr(self._port, name)
@@ -135,8 +145,8 @@ class _Faulty(Generic[Port]):
 
 def _error_of(name: str) -> TtsorchError:
     """What a broken call looks like to its caller. A submit that broke may have been accepted."""
-    if name in ("submit", "check", "fetch", "cancel"):
-        return ProviderUnavailable(ambiguous=name == "submit", detail=f"injected into {name}")
+    if name in (*_PAID, "check", "fetch", "cancel"):
+        return ProviderUnavailable(ambiguous=name in _PAID, detail=f"injected into {name}")
     return StorageUnavailable(detail=f"injected into {name}")
 
 

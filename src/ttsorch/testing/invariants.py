@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from ttsorch import states
 from ttsorch.errors import BlobNotFound
-from ttsorch.models import Generation, Job, Phase, Status, Task
+from ttsorch.models import Generation, Job, Phase, Status, Task, TaskKind
 from ttsorch.protocols import BlobStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
 
 def check_rows(job: Job) -> None:
-    """I1 (task and generation agree), I3 (completed exactly if the audio is set), I15 and I20 (somebody
-    will look again; times are in order)."""
+    """I1 (task and generation agree), I3 (completed exactly if the audio is set, which is a clone's own
+    recording), I15 and I20 (somebody will look again; times are in order)."""
     task, generation = job.task, job.generation
     if generation is not None:
         assert generation == states.reflect(generation, task), _disagreement(task, generation)
@@ -29,6 +29,9 @@ def check_rows(job: Job) -> None:
         assert task.error is not None
     if task.lease_until is not None:
         assert task.phase in (Phase.SUBMITTING, Phase.STORING)
+    assert task.envelope is None or not task.status.terminal, "a URL outlived its task"
+    if task.kind is TaskKind.CLONE and task.audio is not None:
+        assert task.audio.key == task.voice.reference_audio_key
 
 
 def _disagreement(task: Task, generation: Generation) -> str:
@@ -54,21 +57,24 @@ def check_step(before: Job, after: Job) -> None:
 
 
 def check_ledger(job: Job, provider: FakeJobProvider | FakeDirectProvider) -> None:
-    """I5 (accepted at most once, plus what policy allowed), I6 (every accepted job is on the row or
-    listed as unknown) and I7 (no call without a committed attempt)."""
+    """I5 (accepted at most once, plus what policy allowed), I6 (every accepted job, and every voice that
+    was made, is on the row or listed as unknown) and I7 (no call without a committed attempt)."""
     task, ledger = job.task, provider.ledger
     accepted = ledger.accepted_for(task.id)
     assert accepted <= 1 + task.resubmits, f"{accepted} jobs were paid for"
     assert accepted <= task.attempts
     if accepted and not task.resubmits and isinstance(provider, FakeJobProvider):
         assert task.ticket is not None or task.outcome_open, "an accepted job is on no row"
+    made = [voice.id for voice in ledger.voices if voice.key == task.id]
+    if made and not task.resubmits and task.ticket is None:
+        assert task.voice.provider_voice_id in made or task.outcome_open, "a voice is on no row"
 
 
 async def check_blobs(jobs: Sequence[Job], blobs: BlobStore) -> None:
     """I3 and I4: what a row names exists, with the row's length and hash."""
     for job in jobs:
         audio = job.task.audio
-        if audio is None or job.generation is None:
+        if audio is None or (job.task.generation_id and job.generation is None):
             continue
         try:
             async with blobs.open(audio.key) as blob:

@@ -13,7 +13,7 @@ with :attr:`OrchestratorMachine.make_tasks` and :attr:`~OrchestratorMachine.make
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import anyio
 from hypothesis import strategies as st
@@ -21,46 +21,62 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ttsorch.errors import (
     ActiveJobLimit,
+    BlobExists,
     Category,
     IdempotencyConflict,
+    InternalError,
     NotFound,
+    ProviderRejected,
     ProviderUnavailable,
     ResultExpired,
     TtsorchError,
+    ValidationError,
 )
-from ttsorch.models import Clock, ErrorInfo, Job, OnUnknown, Policy
+from ttsorch.models import Clock, ErrorInfo, Job, OnUnknown, Policy, TaskKind, Voice
 from ttsorch.orchestrator import Orchestrator
-from ttsorch.protocols import BlobStore, TaskStore
+from ttsorch.protocols import BlobStore, TaskStore, VoiceStore
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
-from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
+from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
+from ttsorch.testing.fakes import FakeJobProvider, lost_reply
 from ttsorch.testing.faults import Crash, Fault, FaultPlan, faulty
 from ttsorch.testing.invariants import check_blobs, check_ledger, check_rows, check_step
-from ttsorch.testing.speech import a_request
+from ttsorch.testing.speech import a_request, tone_wav
 
 Known: TypeAlias = tuple[str, str]
 Verb: TypeAlias = Callable[[Orchestrator], Awaitable[None]]
 
 OWNERS = ("owner-1", "owner-2")
+#: Ids of voices; both owners use them, as nobody keeps them from it.
+VOICES = ("voice-1", "voice-2")
+CLIP = tone_wav()
 MOST_ACTIVE = 3
 POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2, submit_backoff=0.001)
 
 _plans = st.none() | st.tuples(st.sampled_from(Fault), st.integers(1, 30))
 _owners = st.sampled_from(OWNERS)
+_voices = st.sampled_from(VOICES)
 _picks = st.integers(0, 99)
 _errors = {
     "submit": lambda: lost_reply(),
     "check": ProviderUnavailable,
     "fetch": ResultExpired,
     "cancel": ProviderUnavailable,
+    "clone": ProviderRejected,
+    "design": ProviderUnavailable,
 }
+_replies = ("submit", "clone", "design")
+
+
+class RowStore(TaskStore, VoiceStore, Protocol):
+    """What a database's class is."""
 
 
 class OrchestratorMachine(RuleBasedStateMachine):
     """Rules are what users, operators, vendors and the weather do."""
 
-    def make_tasks(self, clock: Clock) -> TaskStore:
+    def make_tasks(self, clock: Clock) -> RowStore:
         """The store under test, on this clock; closed at the end."""
         return MemoryTaskStore(clock=clock)
 
@@ -72,16 +88,16 @@ class OrchestratorMachine(RuleBasedStateMachine):
         direct=st.booleans(), fetchable=st.booleans(), on_unknown=st.sampled_from(OnUnknown)
     )
     def open_the_world(self, direct: bool, fetchable: bool, on_unknown: OnUnknown) -> None:
-        """One vendor per run: a job provider, or a direct one with a URL or with bytes."""
+        """One vendor per run: a job provider, or a direct one with a URL or with bytes. Both make voices."""
         # A file system stamps its files with real time, so time starts there.
         self.clock = ManualClock(datetime.now(UTC))
         self.tasks = self.make_tasks(self.clock)
         self.blobs = self.make_blobs(self.clock)
         self.on_unknown = on_unknown
         self.provider = (
-            FakeDirectProvider(fetchable=fetchable)
+            FakeCastingProvider(fetchable=fetchable)
             if direct
-            else FakeJobProvider(checks_until_ready=1)
+            else FakeDesigningJobProvider(checks_until_ready=1)
         )
         self.seen: dict[str, Job] = {}
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
@@ -114,6 +130,79 @@ class OrchestratorMachine(RuleBasedStateMachine):
         if jobs and key is not None:
             task_id = jobs[0].task.id
             assert self.keys.setdefault((owner, key), (text, task_id)) == (text, task_id)
+
+    @rule(
+        owner=_owners,
+        voice_id=_voices,
+        fault=_plans,
+        again_after=st.sampled_from([(), (20, 130)]),
+    )
+    def clone(
+        self,
+        owner: str,
+        voice_id: str,
+        fault: tuple[Fault, int] | None,
+        again_after: tuple[int, ...],
+    ) -> None:
+        """A clone that is answered with a voice has made it findable; some clients insist on one, also when
+        a lease and the grace of an unknown outcome are over."""
+
+        async def verb(tts: Orchestrator) -> None:
+            try:
+                await tts.upload_clip(voice_id, CLIP, owner=owner)
+            except BlobExists:
+                pass
+            try:
+                voice = await tts.clone_voice(voice_id, name="Vera", owner=owner, transcript="Hi.")
+                assert await self.tasks.get_voice(owner, voice_id) == voice
+            except InternalError:
+                raise
+            except TtsorchError:
+                return
+
+        self._run(verb, fault)
+        for seconds in again_after:
+            self.clock.advance(seconds)
+            self._run(verb, None)
+        self._notice()
+
+    @rule(owner=_owners, fault=_plans)
+    def preview(self, owner: str, fault: tuple[Fault, int] | None) -> None:
+        """A preview is a task like any other, under the same cap."""
+
+        async def verb(tts: Orchestrator) -> None:
+            try:
+                await tts.preview_design(text="Hear me.", description="Calm.", owner=owner)
+            except ActiveJobLimit:
+                return
+
+        self._run(verb, fault)
+        self._notice()
+
+    @rule(pick=_picks, fault=_plans)
+    def save(self, pick: int, fault: tuple[Fault, int] | None) -> None:
+        """Only what was previewed can be saved; it is the preview's voice, and costs no call."""
+        if (known := self._picked(pick)) is None:
+            return
+        owner, task_id = known
+        task, submits = self.seen[task_id].task, self.provider.ledger.submits
+        saved: list[Voice] = []
+
+        async def verb(tts: Orchestrator) -> None:
+            try:
+                saved.append(await tts.save_design(task_id, owner=owner))
+            except ValidationError:
+                assert task.kind is not TaskKind.DESIGN_PREVIEW or task.audio is None
+
+        self._run(verb, fault)
+        assert self.provider.ledger.submits == submits
+        for voice in saved:
+            assert task.audio is not None
+            assert voice.reference_audio_key == task.audio.key
+            assert (voice.id, voice.provider_voice_id) == (
+                task.voice.id,
+                task.voice.provider_voice_id,
+            )
 
     @rule(pick=_picks, polls=st.integers(1, 4), fault=_plans)
     def poll(self, pick: int, polls: int, fault: tuple[Fault, int] | None) -> None:
@@ -206,7 +295,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
         before = self._stored(owner, task_id)
 
         async def verb(tts: Orchestrator) -> None:
-            for call in (tts.poll_once, tts.cancel, tts.step, tts.finalize, tts.delete_task):
+            verbs = (tts.poll_once, tts.cancel, tts.step, tts.finalize, tts.delete_task)
+            for call in (*verbs, tts.save_design):
                 try:
                     await call(task_id, owner=stranger)
                 except NotFound:
@@ -234,9 +324,9 @@ class OrchestratorMachine(RuleBasedStateMachine):
     def the_vendor_has_a_bad_moment(self, call: str) -> None:
         getattr(self.provider.script, call).append(_errors[call]())
 
-    @rule()
-    def the_vendor_loses_a_reply(self) -> None:
-        self.provider.script.submit_reply_lost.append(lost_reply())
+    @rule(call=st.sampled_from(_replies))
+    def the_vendor_loses_a_reply(self, call: str) -> None:
+        getattr(self.provider.script, f"{call}_reply_lost").append(lost_reply())
 
     @rule()
     def a_job_fails_at_the_vendor(self) -> None:
@@ -250,33 +340,49 @@ class OrchestratorMachine(RuleBasedStateMachine):
     @invariant()
     def everything_holds(self) -> None:
         """I1-I8, I11, I20 on every task, against how it was before this rule."""
-        for task_id, before in self.seen.items():
-            after = self._stored(before.task.owner, task_id)
+        # One event loop for all of it: starting one takes longer than most checks.
+        for after in anyio.run(self._all_seen):
             check_rows(after)
-            check_step(before, after)
+            check_step(self.seen[after.task.id], after)
             check_ledger(after, self.provider)
-            self.seen[task_id] = after
-        anyio.run(check_blobs, list(self.seen.values()), self.blobs)
+            self.seen[after.task.id] = after
+        self._check_creates()
+
+    async def _all_seen(self) -> list[Job]:
+        """As they are now; what they name is in the blob store."""
+        seen = [await self._read(job.task.owner, job.task.id) for job in self.seen.values()]
+        await check_blobs(seen, self.blobs)
+        return seen
+
+    def _check_creates(self) -> None:
+        """I5 for voices: however often one was asked for, it was paid for once, plus what policy allowed."""
+        for owner in OWNERS:
+            for voice_id in VOICES:
+                tries = [
+                    job.task
+                    for job in self.seen.values()
+                    if job.task.kind is TaskKind.CLONE
+                    and (job.task.owner, job.task.voice.id) == (owner, voice_id)
+                ]
+                paid = sum(self.provider.ledger.accepted_for(task.id) for task in tries)
+                assert paid <= 1 + sum(task.resubmits for task in tries)
 
     def teardown(self) -> None:
         """Faults stop: every task ends, nothing is left in flight or lying about (I15-I17, I19)."""
         if not hasattr(self, "seen"):
             return
         script = self.provider.script
-        for pending in (script.submit, script.submit_reply_lost, script.check, script.fetch):
-            pending.clear()
-        script.cancel.clear()
+        for call in _errors:
+            getattr(script, call).clear()
+        for call in _replies:
+            getattr(script, f"{call}_reply_lost").clear()
         self._run(self._settle, None)
         self._notice()
         self.everything_holds()
         assert all(job.task.status.terminal for job in self.seen.values())
         assert not any(job.task.cancel_owed for job in self.seen.values())
         assert self.provider.ledger.in_flight == 0
-        assert anyio.run(self._keys) == {
-            job.generation.audio.key
-            for job in self.seen.values()
-            if job.generation and job.generation.audio
-        }
+        assert anyio.run(self._keys) == anyio.run(self._named_keys)
         anyio.run(self.tasks.aclose)
         anyio.run(self.blobs.aclose)
 
@@ -292,7 +398,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
     def _orchestrator(self, plan: FaultPlan | None) -> Orchestrator:
         return Orchestrator(
             provider=faulty(self.provider, plan) if plan else self.provider,
-            tasks=faulty(self.tasks, plan) if plan else self.tasks,
+            tasks=(tasks := faulty(self.tasks, plan) if plan else self.tasks),
+            voices=tasks,
             blobs=faulty(self.blobs, plan) if plan else self.blobs,
             policy=POLICY,
             background=False,
@@ -317,15 +424,14 @@ class OrchestratorMachine(RuleBasedStateMachine):
 
     def _notice(self) -> None:
         """Learn of tasks whose submit was never answered to us, as a database administrator would."""
-        for owner in OWNERS:
-            for job in anyio.run(self._all_of, owner):
-                self.seen.setdefault(job.task.id, job)
-                if job.task.idempotency_key and job.generation:
-                    key = (owner, job.task.idempotency_key)
-                    self.keys.setdefault(key, (job.generation.text, job.task.id))
+        for job in anyio.run(self._all):
+            self.seen.setdefault(job.task.id, job)
+            if job.task.idempotency_key and job.generation:
+                key = (job.task.owner, job.task.idempotency_key)
+                self.keys.setdefault(key, (job.generation.text, job.task.id))
 
-    async def _all_of(self, owner: str) -> list[Job]:
-        return list(await self.tasks.list_tasks(owner, limit=50))
+    async def _all(self) -> list[Job]:
+        return [job for owner in OWNERS for job in await self.tasks.list_tasks(owner, limit=50)]
 
     def _picked(self, pick: int) -> Known | None:
         """One of the tasks there are. Not a bundle: what a fault leaves behind depends on the moment, and
@@ -337,15 +443,25 @@ class OrchestratorMachine(RuleBasedStateMachine):
         return task.owner, task.id
 
     def _stored(self, owner: str, task_id: str) -> Job:
-        async def read() -> Job | None:
-            return await self.tasks.get(owner, task_id, include_deleted=True)
+        return anyio.run(self._read, owner, task_id)
 
-        job = anyio.run(read)
+    async def _read(self, owner: str, task_id: str) -> Job:
+        job = await self.tasks.get(owner, task_id, include_deleted=True)
         assert job is not None, "an acknowledged task is gone"
         return job
 
     async def _keys(self) -> set[str]:
         return {blob.key async for blob in self.blobs.list("")}
+
+    async def _named_keys(self) -> set[str]:
+        """What a generation, a task without one, or a voice names."""
+        jobs = self.seen.values()
+        holders = [job.generation if job.task.generation_id else job.task for job in jobs]
+        named = {holder.audio.key for holder in holders if holder and holder.audio}
+        for owner in OWNERS:
+            for voice in (await self.tasks.list_voices(owner, per_page=100)).items:
+                named.add(voice.reference_audio_key or "")
+        return named
 
 
 def _check_expected(error: BaseException, plan: FaultPlan | None) -> None:

@@ -10,9 +10,15 @@ Derive a class from :class:`ProviderSuite` in your own test file and give it its
         def speech_request(self) -> SpeechRequest: ...
 
         @pytest.fixture
-        def settle(self) -> Settle: ...  # only if it is a job provider
+        def settle(self) -> Settle: ...  # only if it is a job provider, or designs by ticket
 
-What a provider doesn't have (tickets, a catalog, an envelope) is not asked of it. Needs the extra
+        @pytest.fixture
+        def draft_voice(self) -> Voice: ...  # only if the default can't be made
+
+        @pytest.fixture
+        def voice_clip(self) -> Clip: ...  # only if the default is not good enough to clone
+
+What a provider doesn't have (tickets, a catalog, an envelope, voices) is not asked of it. Needs the extra
 ``testing``; the tests are marked for anyio's pytest plugin.
 """
 
@@ -21,7 +27,7 @@ import os
 import re
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -33,7 +39,9 @@ from ttsorch.models import (
     Attempt,
     AudioSource,
     CancelOutcome,
+    Clip,
     Failed,
+    JsonValue,
     Ready,
     Running,
     SpeechRequest,
@@ -41,7 +49,8 @@ from ttsorch.models import (
     Voice,
     VoiceSource,
 )
-from ttsorch.protocols import Provider, RequestChecking, VoiceCatalog
+from ttsorch.protocols import Provider, RequestChecking, VoiceCatalog, VoiceCloning, VoiceDesign
+from ttsorch.testing.speech import tone_wav
 
 #: Makes the vendor finish the job of a ticket: a back door that bypasses the provider under test.
 Settle: TypeAlias = Callable[[Ticket], Awaitable[None]]
@@ -83,6 +92,24 @@ class ProviderSuite:
             raise NotImplementedError("a job provider needs your own fixture `settle`")
 
         return nothing_to_settle
+
+    @pytest.fixture
+    def draft_voice(self, provider: Provider) -> Voice:
+        """For providers that make voices: what a voice is before it is made."""
+        return Voice(
+            id=str(uuid.uuid4()),
+            name="Anna",
+            tts_provider=provider.name,
+            owner="owner-1",
+            source=VoiceSource.DESIGNED,
+            description="A warm, calm voice of about forty years.",
+            reference_transcript="The quick brown fox jumps over the lazy dog.",
+        )
+
+    @pytest.fixture
+    def voice_clip(self) -> Clip:
+        """For providers that clone: ten seconds of sound."""
+        return Clip(tone_wav(10.0, rate=24_000), "audio/wav")
 
     async def test_the_name_is_stable_and_fit_for_rows(self, provider: Provider) -> None:
         """A name is lower-case letters, digits and underscores, and the same whenever it is read."""
@@ -130,15 +157,16 @@ class ProviderSuite:
     async def test_what_a_row_keeps_survives_json(
         self, provider: Provider, speech_request: SpeechRequest, settle: Settle
     ) -> None:
-        """Tickets and envelopes are the same after a journey through the database."""
+        """Tickets, envelopes and receipts are the same after a journey through the database."""
         submitted = await provider.submit(speech_request, _attempt())
         if isinstance(submitted, Accepted):
             assert _through_json(submitted.ticket) == submitted.ticket
 
         ready = await _finish(provider, submitted, settle)
 
-        if ready.envelope is not None:
-            assert _through_json(ready.envelope) == ready.envelope
+        for kept in (ready.envelope, ready.receipt):
+            if kept is not None:
+                assert _through_json(kept) == kept
         await _drop(ready)
 
     async def test_a_check_answers_in_our_words(
@@ -232,6 +260,58 @@ class ProviderSuite:
             assert voice.tts_provider == provider.name
             assert voice.name.strip()
 
+    async def test_promised_powers_are_there(self, provider: Provider) -> None:
+        """Who promises to clone can, or sends the recording along; who promises to design can."""
+        capabilities = provider.capabilities
+
+        if capabilities.cloning:
+            assert capabilities.sends_clip or isinstance(provider, VoiceCloning)
+        if capabilities.design:
+            assert isinstance(provider, VoiceDesign)
+
+    async def test_a_clone_is_a_voice_and_nothing_else(
+        self, provider: Provider, draft_voice: Voice, voice_clip: Clip
+    ) -> None:
+        """A recording becomes a voice with an id, without any speech."""
+        if not (isinstance(provider, VoiceCloning) and provider.capabilities.cloning):
+            return
+        ready = await provider.clone(draft_voice, voice_clip, _attempt())
+
+        assert isinstance(ready, Ready)
+        assert ready.voice is not None
+        _assert_made(ready)
+        assert ready.envelope is None
+        assert ready.audio is None
+
+    async def test_a_design_answers_like_a_submit(
+        self, provider: Provider, draft_voice: Voice
+    ) -> None:
+        """With a ticket that survives the database, or with the preview, however direct it is."""
+        if not (isinstance(provider, VoiceDesign) and provider.capabilities.design):
+            return
+        result = await provider.design(draft_voice, _attempt())
+
+        assert isinstance(result, Accepted | Ready)
+        if isinstance(result, Accepted):
+            assert _through_json(result.ticket) == result.ticket
+        await _drop(result)
+
+    async def test_the_preview_of_a_design_arrives(
+        self, provider: Provider, draft_voice: Voice, settle: Settle
+    ) -> None:
+        """A description becomes a preview, and a voice with an id where the provider keeps one."""
+        if not (isinstance(provider, VoiceDesign) and provider.capabilities.design):
+            return
+        ready = await _finish(provider, await provider.design(draft_voice, _attempt()), settle)
+
+        _assert_made(ready)
+        assert ready.envelope is not None or ready.audio is not None
+        if ready.envelope is not None:
+            assert _through_json(ready.envelope) == ready.envelope
+            _assert_audio(await _read(provider.fetch(_through_json(ready.envelope))))
+        if ready.audio is not None:
+            _assert_audio(await _read(ready.audio))
+
     @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no list of open files")
     async def test_a_submit_cancelled_at_once_leaves_nothing(
         self, provider: Provider, speech_request: SpeechRequest
@@ -259,8 +339,8 @@ def _attempt() -> Attempt:
     return Attempt(key=str(uuid.uuid4()))
 
 
-def _through_json(payload: Ticket) -> Ticket:
-    stored: Ticket = json.loads(json.dumps(payload, allow_nan=False))
+def _through_json(payload: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
+    stored: Mapping[str, JsonValue] = json.loads(json.dumps(payload, allow_nan=False))
     return stored
 
 
@@ -275,6 +355,12 @@ async def _finish(provider: Provider, submitted: Accepted | Ready, settle: Settl
             assert isinstance(answer, Ready), f"the settled job failed: {answer.error}"
             return answer
     pytest.fail(f"the settled job was still running after {_CHECKS} checks")
+
+
+def _assert_made(ready: Ready) -> None:
+    """The voice, if there is one, has an id; the receipt, if there is one, survives the database."""
+    assert ready.voice is None or ready.voice.id.strip()
+    assert ready.receipt is None or _through_json(ready.receipt) == ready.receipt
 
 
 async def _drop(result: Accepted | Ready) -> None:

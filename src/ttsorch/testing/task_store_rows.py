@@ -204,6 +204,9 @@ class RowCases:
             progress=1 / 3,
             word="rendering",
             error=error,
+            ticket={"job": "j-1"},
+            envelope={"url": "https://vendor.example/1", "parts": [1, 2.5, None]},
+            receipt={"request_id": "r-1", "usage": {"characters": 195, "seconds": None}},
         )
         await store.create(task, job.generation)
         assert await store.get(ANNA, task.id) == Job(task, job.generation)

@@ -1,0 +1,417 @@
+"""Recordings: taken in, looked at, kept, and read again for a provider that wants them sent along."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from tests.orchestrator.voices import CLIP, VOICE, WORDS, cloned, refusal, uploaded_and_cloned
+from tests.orchestrator.world import OWNER, POLICY, World, completed, paused_at, polled_to_the_end
+from ttsorch._clips import Clips
+from ttsorch.capabilities import MAX_CLIP_BYTES
+from ttsorch.errors import BlobExists, StorageUnavailable, ValidationError
+from ttsorch.models import Capabilities, Phase, SpeechRequest, Status, Voice
+from ttsorch.storage.memory import MemoryBlobStore
+from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
+from ttsorch.testing.speech import tone_wav
+
+pytestmark = pytest.mark.anyio
+
+HEADER = tone_wav(0)
+FLAC = b"fLaC" + b"\0" * 60
+SENDS_CLIP = Capabilities(max_text_chars=10_000, cloning=True, sends_clip=True)
+KEY = f"{OWNER}/voices/{VOICE}/clip.wav"
+
+
+def a_sender(*, direct: bool) -> FakeJobProvider | FakeDirectProvider:
+    kind = FakeDirectProvider if direct else FakeJobProvider
+    return kind(capabilities=SENDS_CLIP)
+
+
+async def in_pieces(data: bytes, size: int = 1000) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), size):
+        await anyio.lowlevel.checkpoint()
+        yield data[start : start + size]
+
+
+async def stored_clip(world: World, data: bytes = CLIP, key: str = KEY) -> Voice:
+    """A voice whose recording is in the blob store, whatever it is."""
+    await world.blobs.put(key, in_pieces(data, 1024 * 1024), "audio/wav")
+    return Voice(VOICE, "Vera", "fake", OWNER, reference_transcript=WORDS, reference_audio_key=key)
+
+
+def reads_of(world: World) -> list[str]:
+    """The keys of the blobs whose bytes were read, from now on."""
+    keys: list[str] = []
+    open_blob = world.blobs.open
+
+    def opened(key: str, *, start: int = 0, end: int | None = None) -> object:
+        source = open_blob(key, start=start, end=end)
+        enter = source.__aenter__
+
+        class Reading:
+            async def __aenter__(self) -> object:
+                blob = await enter()
+                return replace(blob, chunks=noted(key, blob.chunks))
+
+            async def __aexit__(self, *raised: object) -> None:
+                await source.__aexit__(None, None, None)
+
+        return Reading()
+
+    async def noted(key: str, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        keys.append(key)
+        async for chunk in chunks:
+            yield chunk
+
+    world.blobs.open = opened  # type: ignore[assignment,method-assign]
+    return keys
+
+
+# --- upload -------------------------------------------------------------------------------------------
+
+
+async def test_an_upload_may_come_in_pieces() -> None:
+    """What was uploaded is what the voice keeps, byte for byte; the upload itself is gone then."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, in_pieces(CLIP), owner=OWNER)
+        (waiting,) = await world.blob_keys()
+        voice = await cloned(tts)
+    (kept,) = await world.blob_keys()
+    assert waiting.endswith(f"/{VOICE}/upload.bin")
+    assert kept == voice.reference_audio_key
+    assert f"/{VOICE}/" in kept
+    assert kept.endswith(".wav")
+    async with world.blobs.open(kept) as blob:
+        assert b"".join([chunk async for chunk in blob.chunks]) == CLIP
+        assert blob.content_type == "audio/wav"
+
+
+async def test_only_the_first_upload_counts() -> None:
+    """A second one is refused, and changes nothing."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        with pytest.raises(BlobExists):
+            await tts.upload_clip(VOICE, b"other", owner=OWNER)
+        await cloned(tts)
+
+
+@pytest.mark.parametrize("voice_id", ["", "../other", "a b", "UPPER"])
+async def test_an_id_that_is_no_key_is_refused(voice_id: str) -> None:
+    """Nothing is kept."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        with pytest.raises(ValidationError) as caught:
+            await tts.upload_clip(voice_id, CLIP, owner=OWNER)
+    assert caught.value.code == "invalid_blob_key"
+    assert await world.blob_keys() == []
+
+
+async def test_an_endless_upload_is_cut_off() -> None:
+    """No more than a bound is ever taken in, and nothing is kept."""
+    taken = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal taken
+        while True:
+            await anyio.lowlevel.checkpoint()
+            taken += 1024 * 1024
+            yield bytes(1024 * 1024)
+
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        with pytest.raises(ValidationError) as caught:
+            await tts.upload_clip(VOICE, endless(), owner=OWNER)
+    assert (caught.value.code, caught.value.limit) == ("clip_too_large", MAX_CLIP_BYTES)
+    assert taken <= 8 * MAX_CLIP_BYTES + 1024 * 1024
+    assert await world.blob_keys() == []
+
+
+# --- accept -------------------------------------------------------------------------------------------
+
+
+async def test_a_clone_needs_an_upload() -> None:
+    """Without one, nothing is sent."""
+    world = World(provider := FakeCastingProvider())
+    async with world.running() as tts:
+        error = await refusal(tts)
+    assert isinstance(error, ValidationError)
+    assert (error.code, error.http_status) == ("clip_missing", 400)
+    assert provider.ledger.submits == 0
+
+
+@pytest.mark.parametrize(
+    ("upload", "code"),
+    [
+        (b"", "clip_not_audio"),
+        (b"<html>not audio</html>", "clip_not_audio"),
+        (CLIP + bytes(MAX_CLIP_BYTES), "clip_too_large"),
+    ],
+    ids=["empty", "html", "large"],
+)
+async def test_an_upload_that_is_no_clip_is_refused(upload: bytes, code: str) -> None:
+    """Before anything is sent; the upload is all that is there."""
+    world = World(provider := FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, upload, owner=OWNER)
+        error = await refusal(tts)
+        assert await tts.list_tasks(owner=OWNER) == []
+    assert (error.code, error.http_status) == (code, 400)
+    assert provider.ledger.submits == 0
+    assert len(await world.blob_keys()) == 1
+
+
+async def test_a_clip_may_be_as_large_as_it_may_be() -> None:
+    """Ten mebibytes to the byte."""
+    world = World(FakeDesigningJobProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP + bytes(MAX_CLIP_BYTES - len(CLIP)), owner=OWNER)
+        assert (await cloned(tts)).reference_audio_key is not None
+
+
+async def test_a_header_without_samples_passes() -> None:
+    """A provider's own rules are the provider's; as audio it lasts no time at all."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, HEADER, owner=OWNER)
+        await cloned(tts)
+        (job,) = await tts.list_tasks(owner=OWNER)
+    assert job.task.audio is not None
+    assert (job.task.audio.duration, job.task.audio.size) == (0.0, len(HEADER))
+
+
+async def test_a_format_that_the_provider_does_not_take_is_refused() -> None:
+    """Those it takes are named; what it takes passes."""
+    world = World(FakeDesigningJobProvider(clip_formats=("wav", "mp3")))
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, FLAC, owner=OWNER)
+        error = await refusal(tts)
+    assert error.code == "clip_format"
+    assert error.message.endswith("wav, mp3 only.")
+
+    world = World(FakeDesigningJobProvider(clip_formats=("flac",)))
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, FLAC, owner=OWNER)
+        key = (await cloned(tts)).reference_audio_key or ""
+    assert key.endswith(".flac")
+
+
+# --- what is sent along -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["job", "direct"])
+async def test_the_recording_goes_with_every_request(direct: bool) -> None:
+    """It is read once for each submit."""
+    world = World(provider := a_sender(direct=direct))
+    async with world.running() as tts:
+        voice = await uploaded_and_cloned(tts)
+        read = reads_of(world)
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        job = await polled_to_the_end(tts, job)
+    assert completed(job)
+    (clip,) = provider.ledger.clips
+    assert clip is not None
+    assert (clip.data, clip.content_type) == (CLIP, "audio/wav")
+    assert [key for key in read if VOICE in key] == [voice.reference_audio_key]
+
+
+async def test_no_recording_goes_where_none_is_wanted() -> None:
+    """A provider that keeps its voices is sent none; nor is a voice without one given one."""
+    world = World(keeps := FakeCastingProvider())
+    async with world.running() as tts:
+        voice = await uploaded_and_cloned(tts)
+        read = reads_of(world)
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        await polled_to_the_end(tts, job)
+    assert keeps.ledger.clips[1:] == [None]
+    assert read == []
+
+    world = World(sends := a_sender(direct=False))
+    async with world.running() as tts:
+        assert completed(await polled_to_the_end(tts, await world.submitted(tts)))
+    assert sends.ledger.clips == [None]
+
+
+@pytest.mark.parametrize("direct", [False, True], ids=["job", "direct"])
+@pytest.mark.parametrize(
+    ("clip", "code"),
+    [(None, "voice_audio_missing"), (CLIP + bytes(MAX_CLIP_BYTES), "voice_audio_too_large")],
+    ids=["missing", "large"],
+)
+async def test_a_recording_that_cannot_be_sent_is_refused_before_anything_is_written(
+    clip: bytes | None, code: str, direct: bool
+) -> None:
+    """No row, no call, and no byte of it read."""
+    world = World(provider := a_sender(direct=direct))
+    voice = await stored_clip(world, clip or CLIP)
+    if clip is None:
+        await world.blobs.delete(KEY)
+    async with world.running() as tts:
+        read = reads_of(world)
+        with pytest.raises(ValidationError) as caught:
+            await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        assert await tts.list_tasks(owner=OWNER) == []
+        assert (await tts.history(owner=OWNER)).total == 0
+    assert (caught.value.code, caught.value.http_status) == (code, 400)
+    assert (provider.ledger.submits, read) == (0, [])
+
+
+async def test_a_blob_store_that_is_away_keeps_a_request_from_being_taken() -> None:
+    """Nothing was written, so the caller may simply try again."""
+    world = World(provider := a_sender(direct=False))
+    voice = await stored_clip(world)
+    away_from_now_on(world)
+    async with world.running() as tts:
+        with pytest.raises(StorageUnavailable):
+            await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        assert await tts.list_tasks(owner=OWNER) == []
+    assert provider.ledger.submits == 0
+
+
+def away_from_now_on(world: World, *, after: int = 0) -> None:
+    """The blob store answers ``after`` more reads, and then none until :func:`back`."""
+    open_blob = world.blobs.open
+    left = after
+
+    def opened(key: str, *, start: int = 0, end: int | None = None) -> object:
+        nonlocal left
+        if left:
+            left -= 1
+            return open_blob(key, start=start, end=end)
+        raise StorageUnavailable(code="away", detail="injected")
+
+    world.blobs.open = opened  # type: ignore[assignment,method-assign]
+
+
+def back(world: World) -> None:
+    world.blobs.open = MemoryBlobStore.open.__get__(world.blobs)  # type: ignore[method-assign]
+
+
+async def test_a_recording_that_cannot_be_read_fails_a_job_providers_task() -> None:
+    """Its caller is waiting to hear of it. Nothing was sent, and nothing is in doubt."""
+    world = World(provider := a_sender(direct=False))
+    voice = await stored_clip(world)
+    away_from_now_on(world, after=1)
+    async with world.running() as tts:
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+    assert job.task.error is not None
+    assert (job.task.status, job.task.error.code) == (Status.FAILED, "clip_unavailable")
+    assert job.task.error.detail == "away: injected"
+    assert job.generation is not None
+    assert job.generation.status is Status.FAILED
+    assert (provider.ledger.submits, job.task.outcome_open) == (0, False)
+
+
+async def test_a_recording_that_cannot_be_read_now_puts_a_direct_task_off() -> None:
+    """It is read again later, and then sent."""
+    world = World(provider := a_sender(direct=True))
+    voice = await stored_clip(world)
+    async with world.running() as tts:
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        away_from_now_on(world)
+        job = await tts.poll_once(job.task.id, owner=OWNER)
+        assert job.task.error is not None
+        assert (job.task.phase, job.task.error.code) == (Phase.QUEUED, "clip_unavailable")
+        assert (provider.ledger.submits, job.task.outcome_open) == (0, False)
+        back(world)
+        world.clock.advance(5)
+        assert completed(await polled_to_the_end(tts, job))
+    assert provider.ledger.submits == 1
+
+
+async def test_a_recording_that_is_gone_fails_a_direct_task_too() -> None:
+    """It won't come back."""
+    world = World(provider := a_sender(direct=True))
+    voice = await stored_clip(world)
+    async with world.running() as tts:
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        await world.blobs.delete(KEY)
+        job = await tts.poll_once(job.task.id, owner=OWNER)
+    assert job.task.error is not None
+    assert (job.task.status, job.task.error.code) == (Status.FAILED, "clip_unavailable")
+    assert provider.ledger.submits == 0
+
+
+async def test_a_recording_that_was_swapped_for_a_large_one_is_not_read() -> None:
+    """The bound holds again when it is read."""
+    world = World(provider := a_sender(direct=True))
+    voice = await stored_clip(world)
+    async with world.running() as tts:
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        await world.blobs.delete(KEY)
+        await stored_clip(world, CLIP + bytes(MAX_CLIP_BYTES))
+        job = await tts.poll_once(job.task.id, owner=OWNER)
+    assert job.task.error is not None
+    assert (job.task.status, job.task.error.code) == (Status.FAILED, "voice_audio_too_large")
+    assert provider.ledger.submits == 0
+
+
+async def test_a_stop_while_the_recording_is_read_puts_the_task_back() -> None:
+    """Nothing was sent yet, so the next process may send it at once."""
+    world = World(provider := a_sender(direct=True), policy=replace(POLICY, shutdown_grace=0.0))
+    voice = await stored_clip(world)
+    reading = anyio.Event()
+
+    class Stuck:
+        async def __aenter__(self) -> None:
+            reading.set()
+            await anyio.sleep_forever()
+
+        async def __aexit__(self, *raised: object) -> None: ...
+
+    async with world.running() as tts:
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        world.blobs.open = lambda key, **span: Stuck()  # type: ignore[assignment,method-assign]
+        async with anyio.create_task_group() as group:
+            group.start_soon(lambda: tts.poll_once(job.task.id, owner=OWNER))
+            await reading.wait()
+            group.cancel_scope.cancel()
+    job = await world.stored(job)
+    assert (job.task.phase, job.task.outcome_open) == (Phase.QUEUED, False)
+    back(world)
+    async with world.running() as tts:
+        assert completed(await polled_to_the_end(tts, job))
+    assert provider.ledger.submits == 1
+
+
+async def test_a_deleted_voices_recording_still_serves_what_is_under_way() -> None:
+    """The job holds its own snapshot; the recording is never collected while a voice's row names it."""
+    world = World(provider := a_sender(direct=True))
+    begun, go_on = paused_at(provider, "submit")
+    async with world.running() as tts:
+        voice = await uploaded_and_cloned(tts)
+        job = await tts.submit(SpeechRequest("Hello.", voice), owner=OWNER)
+        await tts.delete_voice(VOICE, owner=OWNER)
+        go_on.set()
+        job = await polled_to_the_end(tts, job)
+        world.clock.advance(POLICY.orphan_grace + 1)
+        assert await tts.collect_orphans(dry_run=False) == []
+    assert begun.is_set()
+    assert completed(job)
+    assert job.task.voice == voice
+
+
+async def test_an_upload_that_nobody_cloned_is_collected() -> None:
+    """After the grace period; the recordings of voices stay."""
+    world = World(FakeDesigningJobProvider())
+    async with world.running() as tts:
+        voice = await uploaded_and_cloned(tts)
+        await tts.upload_clip(VOICE, CLIP, owner="somebody else")
+        world.clock.advance(POLICY.orphan_grace + 1)
+        assert len(await tts.collect_orphans(dry_run=False)) == 1
+    assert await world.blob_keys() == [voice.reference_audio_key]
+
+
+async def test_each_try_has_a_clip_of_its_own() -> None:
+    """So that none is as old as an orphan while it is needed; forgetting the upload is harmless twice."""
+    clips = Clips(blobs := MemoryBlobStore())
+    await clips.upload(VOICE, CLIP, owner=OWNER)
+    keys = {await clips.accept(VOICE, owner=OWNER, formats=()) for _ in range(2)}
+    await clips.forget_upload(VOICE, owner=OWNER)
+    await clips.forget_upload(VOICE, owner=OWNER)
+    assert len(keys) == 2
+    assert {blob.key async for blob in blobs.list("")} == keys
