@@ -133,7 +133,8 @@ def test_bills_that_are_in_order_pass() -> None:
     """Nothing paid; one job on the row; two where policy allowed it; one that is known to be open."""
     ledger_says(0)
     ledger_says(1, attempts=1, ticket={"id": "1"})
-    ledger_says(2, attempts=2, resubmits=1)
+    ledger_says(2, attempts=2, resubmits=1, ticket={"id": "2"})
+    ledger_says(2, attempts=2, resubmits=1, outcome_open=True)
     ledger_says(1, attempts=1, outcome_open=True)
 
 
@@ -143,8 +144,9 @@ def test_bills_that_are_in_order_pass() -> None:
         (2, {"attempts": 2, "ticket": {"id": "1"}}),
         (1, {"attempts": 0, "ticket": {"id": "1"}}),
         (1, {"attempts": 1}),
+        (1, {"attempts": 2, "resubmits": 1}),
     ],
-    ids=["paid twice", "no attempt committed", "on no row"],
+    ids=["paid twice", "no attempt committed", "on no row", "lost after a resubmit"],
 )
 def test_a_bill_that_is_not_in_order_is_noticed(accepted: int, changes: dict[str, object]) -> None:
     """The ledger is the vendor's word against ours."""
@@ -152,28 +154,37 @@ def test_a_bill_that_is_not_in_order_is_noticed(accepted: int, changes: dict[str
         ledger_says(accepted, **changes)
 
 
-def voices_say(made: str, on_row: str | None, **changes: object) -> None:
-    """The vendor made the voice ``made``; the row knows ``on_row``."""
+def voices_say(*made: str, on_row: str | None, **changes: object) -> None:
+    """The vendor made the voices ``made``; the row knows ``on_row``."""
     provider = FakeCastingProvider()
-    provider.ledger.accepted = ["t"]
-    provider.ledger.voices = [MadeVoice("clone", "t", made), MadeVoice("clone", "other", "v-9")]
+    provider.ledger.accepted = ["t"] * len(made)
+    provider.ledger.voices = [MadeVoice("clone", "t", each) for each in made]
+    provider.ledger.voices.append(MadeVoice("clone", "other", "v-9"))
     voice = replace(a_voice(), provider_voice_id=on_row)
-    check_ledger(with_task(a_job(), attempts=1, voice=voice, **changes), provider)
+    told: dict[str, object] = {"attempts": len(made), "receipt": {"request_id": "r"}}
+    check_ledger(with_task(a_job(), voice=voice, **told | changes), provider)
 
 
 def test_voices_that_are_accounted_for_pass() -> None:
     """On the row, known to be open, still coming by ticket, or made once more by policy."""
-    voices_say("v-1", "v-1")
-    voices_say("v-1", None, outcome_open=True)
-    voices_say("v-1", None, ticket={"id": "1"})
-    voices_say("v-1", "v-2", resubmits=1)
+    voices_say("v-1", on_row="v-1")
+    voices_say("v-1", on_row=None, receipt=None, outcome_open=True)
+    voices_say("v-1", on_row=None, receipt=None, ticket={"id": "1"})
+    voices_say("v-1", "v-2", on_row="v-2", resubmits=1)
 
 
 @pytest.mark.parametrize("on_row", [None, "v-9"])
-def test_a_voice_that_is_on_no_row_is_noticed(on_row: str | None) -> None:
+@pytest.mark.parametrize("resubmits", [0, 1])
+def test_a_voice_that_is_on_no_row_is_noticed(on_row: str | None, resubmits: int) -> None:
     """It was paid for, and nobody knows of it."""
     with pytest.raises(AssertionError, match="a voice is on no row"):
-        voices_say("v-1", on_row)
+        voices_say("v-1", on_row=on_row, resubmits=resubmits)
+
+
+def test_a_bill_that_is_on_no_row_is_noticed() -> None:
+    """The voice is there; what it cost can't be asked about."""
+    with pytest.raises(AssertionError, match="a bill is on no row"):
+        voices_say("v-1", on_row="v-1", receipt=None)
 
 
 @pytest.mark.parametrize("job", [completed(), a_clone()], ids=["generate", "clone"])

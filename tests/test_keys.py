@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ttsorch._keys import audio_key, audio_prefix, checked, fence_of, owner_prefix
+from ttsorch._keys import (
+    audio_key,
+    audio_prefix,
+    checked,
+    clip_key,
+    fence_of,
+    owner_prefix,
+    upload_key,
+)
 from ttsorch.errors import ValidationError
 
 SUBJECTS = st.from_regex(r"[a-z0-9_-]{1,64}", fullmatch=True)
@@ -91,6 +99,21 @@ def test_a_prefix_selects_one_subject_and_the_key_tells_the_fence(
     assert fence_of(key) == fence
     if subject != other:
         assert not audio_key(owner, other, fence, extension).startswith(prefix)
+
+
+@given(OWNERS, st.uuids(), st.uuids(), FENCES, EXTENSIONS)
+def test_recordings_are_apart_from_each_other_and_from_results(
+    owner: str, voice: uuid.UUID, take: uuid.UUID, fence: int, extension: str
+) -> None:
+    """An upload, each try's copy of it, and a result under the same id are different blobs, and looking
+    for the results finds no recording."""
+    upload = upload_key(owner, str(voice))
+    clips = {clip_key(owner, str(voice), extension, take=each) for each in (take.hex, "clip")}
+    result = audio_key(owner, str(voice), fence, extension)
+    assert len({upload, result, *clips}) == 4
+    assert not any(key.startswith(audio_prefix(owner, str(voice))) for key in (upload, *clips))
+    assert all(key.startswith(f"{owner_prefix(owner)}/voices/{voice}/") for key in (upload, *clips))
+    assert all(checked(key) == key for key in (upload, *clips))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ EVENTS: dict[type[states.Event], Callable[[], states.Event]] = {
     states.Resubmit: lambda: states.Resubmit(LATER),
     states.SubmitAccepted: lambda: states.SubmitAccepted({"id": "1"}, LATER),
     states.ProgressMade: lambda: states.ProgressMade("working", 2.0, 0.5, LATER),
+    states.FailureDoubted: lambda: states.FailureDoubted(LATER),
     states.ResultReady: lambda: states.ResultReady({"url": "u"}, LATER),
     states.StoreStarted: states.StoreStarted,
     states.StoreDeferred: lambda: states.StoreDeferred(ERROR, LATER),
@@ -44,6 +46,7 @@ EVENTS: dict[type[states.Event], Callable[[], states.Event]] = {
     states.DeadlinePassed: states.DeadlinePassed,
     states.CancelRequested: lambda: states.CancelRequested(ERROR),
     states.TicketArrived: lambda: states.TicketArrived({"id": "late"}),
+    states.AnswerArrived: lambda: states.AnswerArrived(ProviderVoice("late"), {"request_id": "r"}),
     states.CancelDeferred: lambda: states.CancelDeferred(LATER),
     states.CancelSettled: states.CancelSettled,
 }
@@ -66,6 +69,8 @@ def queued(**changes: object) -> Task:
 
 
 def in_phase(phase: Phase) -> Task:
+    if phase in TERMINAL:
+        return queued(phase=phase, next_action_at=None)
     return queued(phase=phase, lease_until=LATER)
 
 
@@ -73,6 +78,11 @@ def advanced(task: Task, *events: states.Event) -> Task:
     for event in events:
         task = states.advance(task, event, NOW)
     return task
+
+
+def test_no_event_is_left_out() -> None:
+    """What follows is about every event there is."""
+    assert set(EVENTS) == set(get_args(states.Event))
 
 
 @pytest.mark.parametrize(("phase", "event"), ALL)
@@ -158,6 +168,26 @@ def test_an_attempt_is_counted_and_its_outcome_is_open_until_told() -> None:
     assert advanced(started, EVENTS[states.CancelRequested]()).outcome_open
 
 
+@pytest.mark.parametrize(
+    "end", [states.SubmitDeferred, states.TaskFailed, states.DeadlinePassed, states.CancelRequested]
+)
+def test_a_call_that_was_never_answered_stays_open_whatever_becomes_of_the_next(
+    end: type[states.Event],
+) -> None:
+    """A second attempt that was surely refused says nothing about the first."""
+    lost = advanced(queued(), EVENTS[states.SubmitStarted](), EVENTS[states.SubmitLost]())
+    again = advanced(lost, EVENTS[states.Resubmit](), EVENTS[states.SubmitStarted]())
+    assert again.outcome_open
+    assert advanced(again, EVENTS[end]()).outcome_open
+
+
+def test_a_second_attempt_that_was_accepted_settles_the_first() -> None:
+    """It is followed by its ticket; that asking twice may cost twice was the host's choice."""
+    lost = advanced(queued(), EVENTS[states.SubmitStarted](), EVENTS[states.SubmitLost]())
+    again = advanced(lost, EVENTS[states.Resubmit](), EVENTS[states.SubmitStarted]())
+    assert not advanced(again, EVENTS[states.SubmitAccepted]()).outcome_open
+
+
 def test_a_second_attempt_keeps_the_time_of_the_first() -> None:
     """``submitted_at`` is when we first asked."""
     lost = advanced(queued(), EVENTS[states.SubmitStarted](), EVENTS[states.SubmitLost]())
@@ -188,6 +218,33 @@ def test_a_task_that_failed_at_the_provider_owes_it_nothing() -> None:
     """There is nothing left to cancel."""
     running = advanced(queued(), EVENTS[states.SubmitStarted](), EVENTS[states.SubmitAccepted]())
     assert not advanced(running, EVENTS[states.TaskFailed]()).cancel_owed
+
+
+def test_a_failure_that_may_be_wrong_owes_the_provider_a_cancel() -> None:
+    """The job may be running there all the same."""
+    running = advanced(queued(), EVENTS[states.SubmitStarted](), EVENTS[states.SubmitAccepted]())
+    failed = advanced(running, states.TaskFailed(ERROR, owing=True))
+    assert (failed.phase, failed.cancel_owed, failed.next_action_at) == (Phase.FAILED, True, NOW)
+
+
+@pytest.mark.parametrize("event", [states.ProgressMade, states.ResultReady])
+def test_a_doubt_lasts_until_the_provider_says_something_else(event: type[states.Event]) -> None:
+    """The time of the first one counts; a new word, or a result, takes it back."""
+    doubted = advanced(in_phase(Phase.RUNNING), EVENTS[states.FailureDoubted]())
+    assert (doubted.doubted_at, doubted.next_action_at, doubted.error) == (NOW, LATER, None)
+    assert advanced(doubted, EVENTS[event]()).doubted_at is None
+
+
+@pytest.mark.parametrize("end", [Phase.FAILED, Phase.CANCELLED])
+def test_an_answer_that_arrives_after_the_end_leaves_what_was_made(end: Phase) -> None:
+    """The voice and the bill's number are kept, and the end stays the end."""
+    ended = replace(in_phase(end), outcome_open=True, completed_at=NOW, error=ERROR)
+    late = advanced(ended, EVENTS[states.AnswerArrived]())
+    assert (late.phase, late.error, late.completed_at) == (end, ERROR, NOW)
+    assert (late.voice.provider_voice_id, late.receipt) == ("late", {"request_id": "r"})
+    assert not late.outcome_open
+    twice = advanced(replace(ended, resubmits=1), EVENTS[states.AnswerArrived]())
+    assert twice.outcome_open
 
 
 def test_a_ticket_that_arrives_after_the_end_is_kept_and_owed_a_cancel() -> None:
@@ -228,6 +285,19 @@ def test_what_a_call_made_is_on_the_row_with_its_receipt(event: states.Event) ->
     assert (lost.voice, lost.receipt) == (task.voice, task.receipt)
 
 
+def test_receipts_of_earlier_attempts_are_kept() -> None:
+    """Each may have been paid: the newest is the receipt, those before it are listed under it, once."""
+    task = in_phase(Phase.READY)
+    for number in ("1", "2", "2", "3"):
+        task = advanced(task, states.StoreStarted(receipt={"request_id": number}))
+        task = replace(task, phase=Phase.READY)
+    assert task.receipt == {
+        "request_id": "3",
+        "earlier": [{"request_id": "1"}, {"request_id": "2"}],
+    }
+    assert advanced(task, states.StoreStarted()).receipt == task.receipt
+
+
 def test_a_voice_that_was_added_completes_its_task() -> None:
     """Its audio is the recording that the voice was made of."""
     done = advanced(in_phase(Phase.READY), states.VoiceAdded(AUDIO))
@@ -266,6 +336,22 @@ def test_a_deadline_says_what_did_not_happen_in_time(phase: Phase, code: str) ->
     error = advanced(in_phase(phase), states.DeadlinePassed()).error
     assert error is not None
     assert (error.category, error.code) == (Category.TIMEOUT, code)
+
+
+def test_a_queued_task_that_ran_out_of_time_says_why_it_was_turned_away() -> None:
+    """What the user can do something about; the deadline is the operator's detail."""
+    refused = replace(ERROR, detail="no credit", retry_after=5.0)
+    error = advanced(queued(error=refused), states.DeadlinePassed()).error
+    assert error == replace(refused, detail="no attempt was accepted in time; last: no credit")
+
+
+@pytest.mark.parametrize("phase", [Phase.SUBMIT_UNKNOWN, Phase.RUNNING, Phase.READY])
+def test_any_other_task_that_ran_out_of_time_says_so(phase: Phase) -> None:
+    """With the last trouble it had as a detail."""
+    error = advanced(replace(in_phase(phase), error=ERROR), states.DeadlinePassed()).error
+    assert error is not None
+    assert error.category is Category.TIMEOUT
+    assert str(error.detail).endswith("; last: broken")
 
 
 @pytest.mark.parametrize("phase", Phase)

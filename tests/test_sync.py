@@ -25,7 +25,7 @@ from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.sync import SyncOrchestrator
 from ttsorch.testing.fake_voices import FakeCastingProvider
-from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 from ttsorch.testing.speech import a_request, a_voice, tone_wav
 
 OWNER = "ann"
@@ -157,6 +157,19 @@ def test_voices_are_made_saved_and_deleted(backend: Backend) -> None:
     } == {("Vera", "de", "Hallo.", VoiceSource.DESIGNED, "Calm.")}
     assert (job.task.voice.name, job.task.voice.language) == ("Carl", "de")
     assert (designed.name, designed.provider_voice_id) == ("Charles", "design-3")
+
+
+def test_operators_find_calls_that_were_never_answered(backend: Backend) -> None:
+    """Of all owners, oldest first, and no more than they asked for."""
+    (provider := FakeJobProvider()).script.submit_reply_lost.extend([lost_reply(), lost_reply()])
+    with SyncOrchestrator(lambda: over_fakes(provider), backend=backend) as speech:
+        lost = [speech.submit(a_request(), owner=owner).task.id for owner in (OWNER, "bob")]
+        speech.submit(a_request(), owner=OWNER)
+        every = [job.task.id for job in speech.list_unknown()]
+        some = [job.task.id for job in speech.list_unknown(limit=1)]
+
+    assert every == lost
+    assert some == lost[:1]
 
 
 def test_anything_can_be_awaited_beside_the_orchestrator(speech: SyncOrchestrator) -> None:

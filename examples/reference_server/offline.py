@@ -1,7 +1,7 @@
 """The reference server against a vendor that needs no account: a fake on loopback ports. It speaks with the
 embedded engine and forgets everything when it stops, and so does the server. It opens no other database,
-whatever the environment names: there, the fake would be asked about jobs of the real vendor, deny all knowledge
-of them, and so end what was paid for.
+whatever the environment names: there, the fake would be asked about jobs of the real vendor, would know
+nothing of them, and so end what was paid for.
 """
 
 import tempfile

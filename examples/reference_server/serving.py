@@ -13,7 +13,6 @@ import anyio.to_thread
 import uvicorn
 
 from examples.reference_server.app import build_app
-from examples.reference_server.outcomes import log_trouble
 from ttsorch.config import Config, load_signing_key, open_orchestrator
 from ttsorch.orchestrator import Orchestrator
 
@@ -40,7 +39,7 @@ async def serve(config: Config, prepare: Prepare | None = None) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("uvicorn.error").addFilter(_is_failure)
     with _listening_socket(config) as listener:
-        async with open_orchestrator(config, listeners=[log_trouble]) as orchestrator:
+        async with open_orchestrator(config) as orchestrator:
             if prepare is not None:
                 await prepare(orchestrator)
             key = await anyio.to_thread.run_sync(load_signing_key, config)

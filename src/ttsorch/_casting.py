@@ -8,6 +8,7 @@ the user then has is a record; whether the provider keeps a voice of its own beh
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import datetime
 
 from ttsorch._clips import Clips
 from ttsorch._driver import Driver
@@ -28,6 +29,9 @@ from ttsorch.protocols import Provider, TaskStore, VoiceCloning, VoiceDesign, Vo
 
 #: Contract row R16, in UTF-16 code units.
 MAX_DESIGN_TEXT = 500
+#: Ours, in UTF-16 code units: a minute of recording has a thousand or two. Vendors take less.
+MAX_TRANSCRIPT = 10_000
+MAX_DESCRIPTION = 2048
 
 
 class Casting:
@@ -56,6 +60,7 @@ class Casting:
         self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
     ) -> None:
         check_owner(owner)
+        _check_id(voice_id)
         self._store_for("cloning", self._provider.capabilities.cloning)
         await self._clips.upload(voice_id, audio, owner=owner)
 
@@ -73,40 +78,58 @@ class Casting:
         capabilities = self._provider.capabilities
         voices = self._store_for("cloning", capabilities.cloning)
         check_owner(owner)
+        _check_id(voice_id)
         draft = self._draft(voice_id, name, language, transcript, description, owner, source)
         if await voices.get_voice(owner, voice_id):
             raise _exists()
-        key = await self._clips.accept(voice_id, owner=owner, formats=capabilities.clip_formats)
-        draft = replace(draft, reference_audio_key=key)
         if isinstance(self._provider, VoiceCloning):
             voice = await self._clone_at_provider(voices, draft, owner)
         else:
-            voice = draft
-            if not await voices.add_voice(draft):
+            voice = await self._with_clip(voices, draft, owner)
+            if not await voices.add_voice(voice):
                 raise _exists()
         await self._clips.forget_upload(voice_id, owner=owner)
         return voice
 
+    async def _with_clip(self, voices: VoiceStore, draft: Voice, owner: str) -> Voice:
+        formats = self._provider.capabilities.clip_formats
+        try:
+            key = await self._clips.accept(draft.id, owner=owner, formats=formats)
+        except ValidationError as error:
+            missing = error.code == "clip_missing"
+            # A caller who was quicker made the voice since we looked, and the upload went with that.
+            if missing and await voices.get_voice(owner, draft.id):
+                raise _exists() from None
+            raise
+        return replace(draft, reference_audio_key=key)
+
     async def _clone_at_provider(self, voices: VoiceStore, draft: Voice, owner: str) -> Voice:
-        """One task a try. A try that certainly brought nothing may be followed by another; one whose
-        outcome nobody knows may not."""
-        number = 0
-        while True:
-            number += 1
-            task = self._intake.task(
-                owner,
-                draft,
-                count_characters(draft.reference_transcript or ""),
-                kind=TaskKind.CLONE,
-                # With a colon, so that no user's key is ever the same.
-                idempotency_key=f"clone:{draft.id}:{number}",
-            )
-            job = await self._intake.send(task, None, max_active=None)
-            if job.task.id != task.id:
-                job = await self._driver.step_if_due(job)
-                if _brought_nothing(job.task):
-                    continue
-            return await self._made(voices, job.task)
+        """One task a try. A try that certainly brought nothing, and began nothing, may be followed by
+        another; no other one may. What was made before is there without a new upload."""
+        number, earlier = await self._last_try(draft, owner)
+        if earlier is not None:
+            earlier = await self._driver.step_if_due(earlier)
+            if not _brought_nothing(earlier.task):
+                return await self._made(voices, earlier.task)
+        task = self._intake.task(
+            owner,
+            await self._with_clip(voices, draft, owner),
+            0,  # a recording has no text to be slow with
+            id=_try_id(draft, number + 1),
+            kind=TaskKind.CLONE,
+            # Tells our row from that of another caller who came at the same time.
+            payload_hash=uuid.uuid4().hex,
+        )
+        job = await self._intake.send(task, None, max_active=None)
+        return await self._made(voices, job.task)
+
+    async def _last_try(self, draft: Voice, owner: str) -> tuple[int, Job | None]:
+        """How often this was tried, and the last of it. The ids of tries follow from that of the voice, so
+        that two callers at once make one task."""
+        number, last = 0, None
+        while job := await self._tasks.get(owner, _try_id(draft, number + 1), include_deleted=True):
+            number, last = number + 1, job
+        return number, last
 
     async def _made(self, voices: VoiceStore, task: Task) -> Voice:
         paid = task.status.terminal and task.voice.provider_voice_id is not None
@@ -122,8 +145,11 @@ class Casting:
         raise ProviderUnavailable(
             "The voice is still being made. Please try again in a moment.",
             code="voice_in_progress",
-            retry_after=5.0,
+            retry_after=max(1.0, self._seconds_until(task.next_action_at)),
         )
+
+    def _seconds_until(self, moment: datetime | None) -> float:
+        return (moment - self._tasks.now()).total_seconds() if moment else 0.0
 
     # --- from a description ---------------------------------------------------------------------------
 
@@ -143,7 +169,11 @@ class Casting:
         self._store_for("design", can_design)
         check_owner(owner)
         check_text(text, MAX_DESIGN_TEXT)
-        check_text(description, MAX_DESIGN_TEXT)
+        _check_words("description", description, MAX_DESIGN_TEXT)
+        if is_blank(description):
+            raise ValidationError(
+                "Please describe the voice", code="description_required", field="description"
+            )
         draft = self._draft(
             str(uuid.uuid4()),
             name or "Designed voice",
@@ -192,7 +222,14 @@ class Casting:
     # --- what both need -------------------------------------------------------------------------------
 
     def _store_for(self, power: str, available: bool) -> VoiceStore:
-        if self._voices is None or not available:
+        if self._voices is None:
+            raise ValidationError(
+                "Voices can't be made here: there is no store to keep them in.",
+                code="voices_not_kept",
+                detail="give the orchestrator its voice store: voices=...",
+                http_status=409,
+            )
+        if not available:
             raise ValidationError(
                 f"The provider '{self._provider.name}' does not support voice {power}.",
                 code=f"{power}_unsupported",
@@ -212,8 +249,11 @@ class Casting:
     ) -> Voice:
         check_voice_name(name)
         capabilities = self._provider.capabilities
-        for text in (language, transcript or "", description or ""):
-            check_encoding(text)
+        if source is VoiceSource.BUILTIN:
+            raise ValidationError("A built-in voice can't be made.", code="source_invalid")
+        check_encoding(language)
+        _check_words("transcript", transcript or "", MAX_TRANSCRIPT)
+        _check_words("description", description or "", MAX_DESCRIPTION)
         check_language(language, capabilities.languages)
         if transcript is None or is_blank(transcript):
             if capabilities.sends_clip:
@@ -236,10 +276,40 @@ class Casting:
         )
 
 
+def _try_id(draft: Voice, number: int) -> str:
+    return str(uuid.uuid5(uuid.UUID(draft.id), f"clone {number} of {draft.owner}"))
+
+
 def _brought_nothing(task: Task) -> bool:
-    if task.outcome_open or task.voice.provider_voice_id is not None:
-        return False
-    return task.status in (Status.FAILED, Status.CANCELLED)
+    """Whether it is certain that there is no voice, and no bill for one."""
+    ended = task.status in (Status.FAILED, Status.CANCELLED)
+    began = task.outcome_open or task.voice.provider_voice_id is not None
+    return ended and not began and not (task.error is not None and task.error.started)
+
+
+def _check_id(voice_id: str) -> None:
+    try:
+        canonical = str(uuid.UUID(voice_id)) == voice_id
+    except ValueError:
+        canonical = False
+    if not canonical:
+        raise ValidationError(
+            "The id of a voice must be a UUID in its usual form.",
+            code="voice_id_invalid",
+            field="voice_id",
+        )
+
+
+def _check_words(field: str, words: str, limit: int) -> None:
+    # Counted first, like a text to speak: nothing huge is walked through.
+    if len(words) > limit or count_characters(words) > limit:
+        raise ValidationError(
+            f"The {field} cannot exceed {limit} characters",
+            code=f"{field}_too_long",
+            field=field,
+            limit=limit,
+        )
+    check_encoding(words)
 
 
 def _exists() -> ValidationError:

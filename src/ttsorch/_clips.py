@@ -6,21 +6,26 @@ held in memory.
 """
 
 import hashlib
+import logging
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from ttsorch._audio import AudioGate, sniff
+from anyio import to_thread
+
+from ttsorch._audio import HEAD, AudioFormat, sniff
 from ttsorch._keys import clip_key, upload_key
 from ttsorch.capabilities import MAX_CLIP_BYTES
 from ttsorch.errors import (
+    BlobExists,
     BlobNotFound,
-    CorruptResult,
     StorageUnavailable,
     ValidationError,
 )
-from ttsorch.models import AudioStream, BlobStream, Clip, StoredAudio
+from ttsorch.models import BlobStream, Clip, StoredAudio
 from ttsorch.protocols import BlobStore
+
+logger = logging.getLogger("ttsorch")
 
 #: What an upload may hold before it is refused while it arrives; a clip's own limit is told in words later.
 _MAX_UPLOAD_BYTES = 8 * MAX_CLIP_BYTES
@@ -49,44 +54,48 @@ class Clips:
         """Keep a recording for a voice that is to be made; only the first one counts.
 
         Raises:
-            ValidationError: code ``clip_too_large``; nothing was kept.
-            BlobExists: there is one already.
+            ValidationError: code ``clip_too_large``, or ``clip_exists`` (409); nothing was kept.
         """
         chunks = _Once(audio) if isinstance(audio, bytes) else audio
         key = upload_key(owner, voice_id)
-        await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
+        try:
+            await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
+        except BlobExists:
+            raise ValidationError(
+                "A recording was uploaded for this voice already.",
+                code="clip_exists",
+                field="voice_id",
+                http_status=409,
+            ) from None
 
     async def accept(self, voice_id: str, *, owner: str, formats: Sequence[str]) -> str:
         """Look at the upload and copy it to be the voice's clip; its key. Each try makes a copy of its own,
         so that none is old enough for the collection of orphans while it is needed.
 
         Raises:
-            ValidationError: nothing was uploaded, or it is too large, not audio, or in a format that is
-                not among ``formats`` (when there are any).
+            ValidationError: nothing was uploaded; or it is too large, not audio, or in a format that is
+                not among ``formats`` (when there are any): then it is forgotten, and another one may come.
         """
         try:
             data = await self._read(upload_key(owner, voice_id))
+            format = _checked_format(data, formats)
         except BlobNotFound:
             raise ValidationError(
                 "No audio was uploaded for this voice.", code="clip_missing", field="voice_id"
             ) from None
-        format = sniff(data)
-        if format is None:
-            raise ValidationError(
-                "The uploaded file is not audio.", code="clip_not_audio", field="audio"
-            )
-        if formats and format.extension not in formats:
-            raise ValidationError(
-                f"The provider takes recordings as {', '.join(formats)} only.",
-                code="clip_format",
-                field="audio",
-            )
+        except ValidationError:
+            await self.forget_upload(voice_id, owner=owner)
+            raise
         key = clip_key(owner, voice_id, format.extension, take=uuid.uuid4().hex)
         await self._blobs.put(key, _Once(data), format.content_type)
         return key
 
     async def forget_upload(self, voice_id: str, *, owner: str) -> None:
-        await self._blobs.delete(upload_key(owner, voice_id))
+        """Remove the upload. If that fails, it is left for the collection of orphans."""
+        try:
+            await self._blobs.delete(upload_key(owner, voice_id))
+        except StorageUnavailable as error:
+            logger.warning("an upload stays for collect_orphans: %s", error.code)
 
     async def load(self, key: str) -> Clip:
         """The clip, for a provider.
@@ -115,14 +124,20 @@ class Clips:
             ) from None
 
     async def describe(self, key: str) -> StoredAudio:
-        """The clip as a row names it. A header without samples lasts for no seconds at all."""
+        """The clip as a row names it. How long it lasts is not measured: that takes seconds of work for a
+        file that was made for it, and nobody is told.
+
+        Raises:
+            ClipUnavailable: as :meth:`load`.
+        """
         clip = await self.load(key)
+        digest = await to_thread.run_sync(hashlib.sha256, clip.data)
         return StoredAudio(
             key=key,
             size=len(clip.data),
-            sha256=hashlib.sha256(clip.data).hexdigest(),
+            sha256=digest.hexdigest(),
             content_type=clip.content_type,
-            duration=await _seconds(clip.data),
+            duration=0.0,
         )
 
     async def _read(self, key: str) -> bytes:
@@ -159,6 +174,21 @@ class _Capped(AsyncIterator[bytes]):
         return chunk
 
 
+def _checked_format(data: bytes, formats: Sequence[str]) -> AudioFormat:
+    format = sniff(data[:HEAD])
+    if format is None:
+        raise ValidationError(
+            "The uploaded file is not audio.", code="clip_not_audio", field="audio"
+        )
+    if formats and format.extension not in formats:
+        raise ValidationError(
+            f"The provider takes recordings as {', '.join(formats)} only.",
+            code="clip_format",
+            field="audio",
+        )
+    return format
+
+
 def _too_large() -> ValidationError:
     return ValidationError(
         f"The recording is larger than {MAX_CLIP_BYTES // (1024 * 1024)} MB.",
@@ -178,13 +208,3 @@ class _Once(AsyncIterator[bytes]):
         if not self._left:
             raise StopAsyncIteration
         return self._left.pop()
-
-
-async def _seconds(data: bytes) -> float:
-    try:
-        gate = await AudioGate.open(AudioStream(_Once(data)), max_bytes=MAX_CLIP_BYTES)
-        async for _ in gate.chunks():
-            pass
-        return gate.stored("").duration
-    except CorruptResult:
-        return 0.0

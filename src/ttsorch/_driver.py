@@ -92,7 +92,7 @@ class Driver:
     async def step_in_turn(self, job: Job) -> None:
         """Step the task as soon as there is room for it."""
         # The wait for a slot is outside the flight, so that no poll ever waits for it too.
-        synthesis = self._steps.runs_here(job.task) and job.task.envelope is None
+        synthesis = self._steps.synthesizes(job.task)
         async with self._synthesis_slots if synthesis else self._other_slots:
             await self.step(await self._journal.reread(job))
 

@@ -14,7 +14,10 @@ from ttsorch.errors import ConfigurationError
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?\.?")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _PRINTABLE = re.compile(r"[!-~]+")
-_HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[^\[\]]+)\]|(?P<name>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_AND_PORT = re.compile(
+    rf"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|{_LABEL}(?:\.{_LABEL})*):(?P<port>[1-9][0-9]{{0,4}})"
+)
 # A bearer token as RFC 6750, section 2.1, has it. It may end in "=" and an owner holds none: so the last
 # "=" of an entry is the one between the two.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
@@ -106,11 +109,9 @@ def _malformed(variable: str, expected: str) -> ConfigurationError:
 
 def _is_host_and_port(value: str) -> bool:
     found = _HOST_AND_PORT.fullmatch(value)
-    if found is None or not 0 < int(found["port"]) < 65536:
+    if found is None or int(found["port"]) > 65535:
         return False
-    if found["v6"] is not None:
-        return _is_address(found["v6"])
-    return _HOST_NAME.fullmatch(found["name"]) is not None
+    return found["v6"] is None or _is_address(found["v6"])
 
 
 def _is_address(host: str) -> bool:

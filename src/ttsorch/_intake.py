@@ -45,6 +45,7 @@ class Intake:
         voice: Voice,
         characters: int,
         *,
+        id: str | None = None,
         kind: TaskKind = TaskKind.GENERATE,
         request: SpeechRequest | None = None,
         idempotency_key: str | None = None,
@@ -52,7 +53,7 @@ class Intake:
     ) -> Task:
         """A new task, written nowhere yet."""
         return new_task(
-            id=str(uuid.uuid4()),
+            id=id or str(uuid.uuid4()),
             generation_id=str(uuid.uuid4()) if kind is TaskKind.GENERATE else None,
             owner=owner,
             provider=self._provider_name,
@@ -84,7 +85,7 @@ class Intake:
         self, task: Task, generation: Generation | None, max_active: int | None
     ) -> Job:
         job = await self._tasks.create(task, generation, max_active=max_active)
-        if job.task.id != task.id:
+        if not _is_ours(job, task):
             return _repeated(job, task)
         self._announcer.announce(None, job)
         if self._background:
@@ -102,13 +103,18 @@ class Intake:
             lease_seconds=self._policy.lease,
             max_active=max_active,
         )
-        if job.task.id != task.id:
+        if not _is_ours(job, task):
             return _repeated(job, task)
         self._announcer.announce(None, job)
         return await self._steps.submit(job)
 
 
+def _is_ours(job: Job, task: Task) -> bool:
+    """Whether ``job`` is what we inserted, and not what was there."""
+    return (job.task.id, job.task.payload_hash) == (task.id, task.payload_hash)
+
+
 def _repeated(earlier: Job, task: Task) -> Job:
-    if earlier.task.payload_hash != task.payload_hash:
+    if earlier.task.id != task.id and earlier.task.payload_hash != task.payload_hash:
         raise IdempotencyConflict
     return earlier

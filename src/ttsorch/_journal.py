@@ -4,7 +4,8 @@ Decides nothing about speech. Whoever comes second writes nothing and is handed 
 can't be cut off by cancellation, and is bounded all the same.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,6 +19,14 @@ from ttsorch._flights import Flights
 from ttsorch.errors import ProviderTimeout, StorageUnavailable
 from ttsorch.models import ErrorInfo, Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
+
+logger = logging.getLogger("ttsorch")
+
+_TROUBLE: Mapping[Phase, str] = {
+    Phase.FAILED: "failed",
+    Phase.QUEUED: "will be tried again",
+    Phase.SUBMIT_UNKNOWN: "nobody knows yet whether it was accepted",
+}
 
 _LOST_RACES = 20
 _LONGEST_WAIT = 30 * 24 * 3600.0
@@ -62,19 +71,29 @@ class Journal:
         task = job.task
         return await self._tasks.get(task.owner, task.id, include_deleted=True) or job
 
-    async def commit(self, job: Job, event: states.Event, *, until_written: bool = False) -> Job:
+    async def commit(
+        self,
+        job: Job,
+        event: states.Event,
+        *,
+        until_written: bool = False,
+        patiently: bool = False,
+    ) -> Job:
         """Write one transition. If somebody else was first, or the table doesn't allow it, nothing is
         written and the row's truth comes back; with ``until_written``, the event is tried again on that
-        truth for as long as the table allows it.
+        truth for as long as the table allows it. That, and ``patiently``, give a database that is away
+        more time: for what a provider answered.
 
         Raises:
             StorageUnavailable: unknown whether it was written; rereading tells.
         """
-        seconds = self._policy.insist if until_written else self._policy.commit
+        patient = until_written or patiently
+        seconds = self._policy.insist if patient else self._policy.commit
         with _bounded_commit(seconds):
             written, after = await self._write(job, event, until_written)
         if written is not None:
             self._announcer.announce(written, after)
+            _tell_operator(written, after.task)
         return after
 
     async def claim(self, job: Job, event: states.Event) -> Job | None:
@@ -149,6 +168,15 @@ class Journal:
         """On the event loop's clock: a third of a lease before its end on the store's clock."""
         left = (lease_until - self.now()).total_seconds() if lease_until else 0.0
         return anyio.current_time() + left - self._policy.lease / 3
+
+
+def _tell_operator(before: Phase, task: Task) -> None:
+    """What a user's answer doesn't explain: a host without a listener has to learn of it too."""
+    became, error = _TROUBLE.get(task.phase), task.error
+    if became is not None and before is not task.phase and error is not None:
+        logger.warning(
+            "task %s (%s): %s: %s (%s)", task.id, task.provider, became, error.code, error.detail
+        )
 
 
 @contextmanager

@@ -6,8 +6,11 @@ status check, and leaves a row from which anybody can go on. Which transitions a
 """
 
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -50,8 +53,7 @@ from ttsorch.protocols import BlobStore, Provider, VoiceCloning, VoiceDesign, Vo
 logger = logging.getLogger("ttsorch")
 
 _SUBMIT_TRIES = 3
-#: Shown between a provider's first word of a failure and its second.
-_FAILING = "provider_failing"
+_QUIET_SECONDS = 30.0
 
 _ID_TAKEN = ErrorInfo(
     Category.VALIDATION,
@@ -83,6 +85,8 @@ class Steps:
         self._storing = Storing(journal=journal, blobs=blobs, policy=policy)
         self._policy = policy
         self._on_unknown = on_unknown
+        self._quiet_until: dict[str, float] = {}
+        self._clip_slots = anyio.Semaphore(policy.clip_concurrency)
         self._budgets = {name: RetryBudget() for name in providers}
         self._by_phase: Mapping[Phase, Callable[[Job], Awaitable[Job]]] = {
             Phase.QUEUED: self._start,
@@ -102,9 +106,16 @@ class Steps:
         due = states.deadline(task)
         if due is not None and due <= now:
             return await self._after_end(await self._journal.commit(job, states.DeadlinePassed()))
-        if states.lease_is_live(task, now) or task.provider not in self._providers:
+        if states.lease_is_live(task, now):
             return job
+        if not self._can_step(task):
+            return _troubled(job, ProviderUnavailable(code="provider_not_configured"))
         return await self._by_phase[task.phase](job)
+
+    def _can_step(self, task: Task) -> bool:
+        """A voice that is made needs its provider no more."""
+        made = task.kind is TaskKind.CLONE and task.phase is Phase.READY
+        return made or task.provider in self._providers
 
     def runs_here(self, task: Task) -> bool:
         """Whether the task's speech, or its voice, is made by a long call of ours, which stopping ends."""
@@ -112,6 +123,11 @@ class Steps:
         if provider is None:
             return False
         return provider.capabilities.direct or task.kind is not TaskKind.GENERATE
+
+    def synthesizes(self, task: Task) -> bool:
+        """Whether the task's next step is such a call."""
+        asked = (Phase.QUEUED, Phase.SUBMITTING, Phase.SUBMIT_UNKNOWN)
+        return task.phase in asked and self.runs_here(task)
 
     def word_for_submitting(self, task: Task) -> str:
         """What clients are shown while the call is under way."""
@@ -147,9 +163,13 @@ class Steps:
         called = False
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            call = await self._prepared_call(job)
-            called = True
-            result = await self._call(job, call)
+            async with self._room_for_clip(job.task):
+                if self._journal.seconds_left(job.task) <= 0:
+                    # It waited for room until it was too late; nothing has left.
+                    return await self._journal.commit(job, states.DeadlinePassed())
+                call = await self._prepared_call(job)
+                called = True
+                result = await self._call(job, call)
         except ProviderError as error:
             return await self._submit_failed(job, error)
         except ClipUnavailable as error:
@@ -170,6 +190,11 @@ class Steps:
         if result.audio is not None:
             return await self._storing.store_in_hand(job, result, result.audio)
         return await self._result_ready(job, result)
+
+    def _room_for_clip(self, task: Task) -> AbstractAsyncContextManager[object]:
+        """A recording is held in memory, more than once over, for as long as its call takes."""
+        sent = task.kind is TaskKind.CLONE or self._provider_of(task).capabilities.sends_clip
+        return self._clip_slots if sent else nullcontext()
 
     async def _prepared_call(self, job: Job) -> Callable[[], Awaitable[SubmitResult]]:
         """The one call that may cost money, with all that it needs at hand."""
@@ -216,7 +241,10 @@ class Steps:
         is tried again, since nobody waits for that."""
         if not (again and self.runs_here(job.task)):
             return await self._journal.commit(job, states.TaskFailed(info))
-        wait = info.retry_after or backoff(self._policy.submit_backoff, job.task.attempts)
+        wait = max(info.retry_after or 0.0, backoff(self._policy.submit_backoff, job.task.attempts))
+        if self._journal.after(wait) >= min(job.task.accept_by, job.task.finish_by):
+            # Told to come back when it is too late: no use in waiting for that.
+            return await self._journal.commit(job, states.TaskFailed(info))
         deferred = states.SubmitDeferred(info, self._journal.after(wait))
         return await self._journal.commit(job, deferred)
 
@@ -252,11 +280,16 @@ class Steps:
         voice = job.task.voice
         if self._voices is None:
             return job
-        audio = await self._clips.describe(voice.reference_audio_key or "")
-        # Harmless when repeated: an id is taken once.
+        # First of all: it is paid for. Harmless when repeated: an id is taken once.
         added = await self._voices.add_voice(voice)
         if not added and await self._voices.get_voice(job.task.owner, voice.id) is None:
             return await self._journal.commit(job, states.TaskFailed(_ID_TAKEN))
+        try:
+            audio = await self._clips.describe(voice.reference_audio_key or "")
+        except ClipUnavailable as error:
+            if error.later:
+                raise
+            return await self._journal.commit(job, states.TaskFailed(ErrorInfo.of(error)))
         return await self._journal.commit(job, states.VoiceAdded(audio), until_written=True)
 
     async def _resolve_unknown(self, job: Job) -> Job:
@@ -279,20 +312,40 @@ class Steps:
         try:
             result = await asked(self._policy.provider_call, check)
         except ProviderError as error:
+            self._complain(job.task, error)
             return _troubled(job, error)
         if isinstance(result, Running):
             return await self._note_progress(job, result)
-        if isinstance(result, Failed) and result.doubtful and job.task.word != _FAILING:
-            check_at = self._journal.after(self._policy.check_interval)
-            doubted = states.ProgressMade(_FAILING, job.task.elapsed, job.task.progress, check_at)
-            return await self._journal.commit(job, doubted)
         if isinstance(result, Failed):
-            return await self._journal.commit(job, states.TaskFailed(result.error))
+            return await self._note_failure(job, result)
+        if result.audio is not None:
+            # The envelope is the way to it; what comes along may be holding a file.
+            await self._storing.let_go(result.audio)
         return await self._follow(await self._result_ready(job, result))
+
+    def _complain(self, task: Task, error: ProviderError) -> None:
+        """Now and then: every poll of every task meets the same outage."""
+        now = anyio.current_time()
+        if now >= self._quiet_until.get(task.provider, -math.inf):
+            self._quiet_until[task.provider] = now + _QUIET_SECONDS
+            logger.warning("%s can't be asked: %s (%s)", task.provider, error.code, error.detail)
+
+    async def _note_failure(self, job: Job, result: Failed) -> Job:
+        """A doubtful one counts when it is repeated some time later: two polls at once see one blip."""
+        doubted_at, now = job.task.doubted_at, self._journal.now()
+        interval = timedelta(seconds=self._policy.check_interval)
+        if not result.doubtful:
+            return await self._journal.commit(job, states.TaskFailed(result.error))
+        if doubted_at is None:
+            return await self._journal.commit(job, states.FailureDoubted(now + interval))
+        if now - doubted_at < interval:
+            return job
+        # If it was wrong twice, the job is still running there.
+        return await self._journal.commit(job, states.TaskFailed(result.error, owing=True))
 
     async def _note_progress(self, job: Job, result: Running) -> Job:
         """Written only when the word is new: most polls of a running job cost no second statement."""
-        if job.task.word == result.word:
+        if job.task.word == result.word and job.task.doubted_at is None:
             seen = replace(job.task, elapsed=result.elapsed, progress=result.progress)
             return replace(job, task=seen)
         check_at = self._journal.after(result.check_after or self._policy.check_interval)
@@ -303,7 +356,8 @@ class Steps:
         event = states.ResultReady(
             plain(result.envelope or {}), result.expires_at, result.voice, result.receipt
         )
-        return await self._journal.commit(job, event, until_written=True)
+        after = await self._journal.commit(job, event, until_written=True)
+        return await self._storing.keep_late(after, result)
 
     # --- cancel ---------------------------------------------------------------------------------------
 
@@ -313,7 +367,11 @@ class Steps:
         return await self._journal.commit(job, event, until_written=True)
 
     async def settle(self, job: Job) -> Job:
-        """Tell the provider to stop, if that is still owed; the sweep tries again if it can't be told."""
+        """Tell the provider to stop, if that is still owed; the sweep tries again if it can't be told. A
+        process that doesn't know the provider leaves that to one that does, while there may be one."""
+        known = job.task.provider in self._providers
+        if not known and self._journal.now() < job.task.finish_by:
+            return job
         if await self._tell_to_cancel(job.task):
             return await self._journal.commit(job, states.CancelSettled())
         tries = job.task.cancel_attempts + 1
@@ -340,7 +398,10 @@ class Steps:
     # --- what the steps share -------------------------------------------------------------------------
 
     def _provider(self, job: Job) -> Provider:
-        return self._providers[job.task.provider]
+        return self._provider_of(job.task)
+
+    def _provider_of(self, task: Task) -> Provider:
+        return self._providers[task.provider]
 
 
 def _troubled(job: Job, error: ProviderError) -> Job:

@@ -70,14 +70,21 @@ class Storing:
         started = states.StoreStarted(envelope, result.expires_at, result.voice, result.receipt)
         ours = False
         try:
-            storing = await self._journal.commit(job, started)
+            storing = await self._journal.commit(job, started, patiently=True)
             ours = storing.task.phase is Phase.STORING and storing.task.fence == job.task.fence
         finally:
             if not ours:
-                await self._let_go(source)
-        return await self._store(storing, source) if ours else storing
+                await self.let_go(source)
+        return await self._store(storing, source) if ours else await self.keep_late(storing, result)
 
-    async def _let_go(self, source: AudioSource) -> None:
+    async def keep_late(self, job: Job, result: Ready) -> Job:
+        """What an answer brought after its task had ended: the voice that was made, and the bill."""
+        late = states.AnswerArrived(result.voice, result.receipt)
+        if not states.allows(job.task, late):
+            return job
+        return await self._journal.commit(job, late, until_written=True)
+
+    async def let_go(self, source: AudioSource) -> None:
         """Speech in hand may be holding a file until somebody has opened and closed it."""
         with anyio.move_on_after(self._policy.commit, shield=True):
             try:
@@ -149,7 +156,8 @@ class Storing:
             return await self._journal.commit(job, self._deferred(job, error))
         if job.task.envelope is None:
             return await self._lose_in_hand(job, error)
-        if tries >= self._policy.max_finalize_attempts:
+        bad = isinstance(error, CorruptResult) and tries >= self._policy.max_bad_results
+        if bad or tries >= self._policy.max_finalize_attempts:
             return await self._journal.commit(job, states.TaskFailed(info))
         if not isinstance(error, ResultExpired):
             return await self._journal.commit(job, self._deferred(job, error))

@@ -184,7 +184,8 @@ AudioSource: TypeAlias = AbstractAsyncContextManager[AudioStream]
 class ErrorInfo:
     """A failure as it is stored on a row and shown to a client.
 
-    ``message`` is safe to show; ``detail`` is for the operator. ``retry_after`` is in seconds.
+    ``message`` is safe to show; ``detail`` is for the operator. ``retry_after`` is in seconds. ``ambiguous``
+    and ``started`` are those of :class:`~ttsorch.errors.ProviderError`.
     """
 
     category: Category
@@ -195,6 +196,8 @@ class ErrorInfo:
     retry_after: float | None = None
     provider_code: str | None = None
     request_id: str | None = None
+    ambiguous: bool = False
+    started: bool = False
 
     @classmethod
     def of(cls, error: TtsorchError) -> "ErrorInfo":
@@ -212,6 +215,8 @@ class ErrorInfo:
             retryable=error.retryable,
             provider_code=error.provider_code,
             request_id=error.request_id,
+            ambiguous=error.ambiguous,
+            started=error.started,
         )
 
     def as_error(self) -> TtsorchError:
@@ -226,6 +231,10 @@ class ErrorInfo:
             retry_after=self.retry_after,
             provider_code=self.provider_code,
             request_id=self.request_id,
+            ambiguous=self.ambiguous,
+            started=self.started,
+            # What may be paid again isn't for a proxy to repeat.
+            http_status=502 if self.started or self.ambiguous else None,
         )
 
 
@@ -367,7 +376,8 @@ class Task:
     fencing token: a store raises it with every lease it grants. ``next_action_at`` is when somebody
     should look at this task again although nobody polls; None when nothing is owed. ``poll_count``,
     ``lease_until`` and ``next_action_at`` may change without a new ``version``. ``outcome_open`` says that
-    a call left for the provider and we don't know its answer (yet, or for good). The envelope, which may
+    a call left for the provider and we don't know its answer (yet, or for good). ``doubted_at`` is when the
+    provider first reported a failure that it has to report once more. The envelope, which may
     hold a signed URL, is forgotten when the task ends; the receipt stays.
     """
 
@@ -402,6 +412,7 @@ class Task:
     word: str | None = None
     elapsed: float | None = None
     progress: float | None = None
+    doubted_at: datetime | None = None
     error: ErrorInfo | None = None
     audio: StoredAudio | None = None
     cancel_owed: bool = False
@@ -495,8 +506,10 @@ class Policy:
     ``finish_per_character`` for each UTF-16 code unit of its text. A lease is renewed at a third of
     ``lease``, and its holder stops on its own once it could not renew for two thirds. A job provider's
     submit that certainly did not start is repeated for ``submit_retry`` at most. A commit is given
-    ``commit``, and ``insist`` if it records what a provider answered. ``concurrency`` counts the direct
-    syntheses of this process, ``sweep_concurrency`` all other steps of its sweeps.
+    ``commit``, and ``insist`` if it records what a provider answered. A result is asked for up to
+    ``max_finalize_attempts`` times, one that isn't valid audio ``max_bad_results`` times. ``concurrency``
+    counts the direct syntheses of this process, ``clip_concurrency`` its calls that hold a recording,
+    ``sweep_concurrency`` all other steps of its sweeps.
     """
 
     lease: float = 10.0
@@ -507,7 +520,8 @@ class Policy:
     max_resubmits: int = 10
     submit_backoff: float = 1.0
     submit_retry: float = 5.0
-    max_finalize_attempts: int = 6
+    max_finalize_attempts: int = 20
+    max_bad_results: int = 3
     finalize_backoff: float = 1.0
     max_cancel_attempts: int = 5
     cancel_backoff: float = 5.0
@@ -520,5 +534,6 @@ class Policy:
     sweep_interval: float = 2.0
     sweep_batch: int = 50
     concurrency: int = 4
+    clip_concurrency: int = 8
     sweep_concurrency: int = 16
     orphan_grace: float = 3600.0

@@ -309,6 +309,11 @@ class Orchestrator:
             owner, active=active, kind=kind, before=before, limit=limit
         )
 
+    async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
+        """For operators, over all owners: tasks whose call to the provider was never answered, oldest
+        first. Each may be work that was paid for and that nobody follows."""
+        return await self.tasks.list_unknown(limit=limit)
+
     # --- history and voices ---------------------------------------------------------------------------
 
     async def history(
@@ -369,7 +374,7 @@ class Orchestrator:
         for voice in await self.builtin_voices():
             if voice.id == voice_id:
                 return voice
-        raise NotFound
+        raise NotFound("Voice not found.", code="voice_not_found")
 
     async def upload_clip(
         self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
@@ -377,8 +382,8 @@ class Orchestrator:
         """Keep a recording for a voice that is to be cloned under ``voice_id``, a fresh UUID.
 
         Raises:
-            ValidationError: it is far too large, or the provider can't clone; nothing was kept.
-            BlobExists: there is a recording for this id already.
+            ValidationError: it is far too large, there is one for this id already (409), or the provider
+                can't clone; nothing was kept.
         """
         await self._casting.upload(voice_id, audio, owner=owner)
 
@@ -394,7 +399,8 @@ class Orchestrator:
         description: str | None = None,
     ) -> Voice:
         """Make a voice of what :meth:`upload_clip` brought, with one call to the provider if it keeps
-        voices of its own. Repeat it when it failed: a call that may have been accepted is never sent again.
+        voices of its own. Repeat it when it failed: a call that may have been accepted, or that began and
+        broke, is never sent again; for another try, upload under another id.
 
         Raises:
             ValidationError: nothing was written; code ``voice_exists`` (409) when the voice is made already.

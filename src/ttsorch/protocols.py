@@ -186,8 +186,8 @@ class TaskStore(Protocol):
         born under a lease, as :meth:`claim` would give it.
 
         Raises:
-            ActiveJobLimit: the owner already has ``max_active`` tasks that are not terminal; counted
-                and inserted in one transaction.
+            ActiveJobLimit: the owner already has ``max_active`` tasks that are not terminal (clones
+                don't count); counted and inserted in one transaction.
         """
         ...
 
@@ -282,8 +282,8 @@ class TaskStore(Protocol):
         ...
 
     async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
-        """Those of ``keys`` that no generation, no voice, no task without a generation and no unfinished
-        clone names."""
+        """Those of ``keys`` that no generation, no voice, no task without a generation, and no clone that
+        is unfinished or has made its voice, names."""
         ...
 
     async def aclose(self) -> None:

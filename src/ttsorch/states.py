@@ -10,8 +10,9 @@ is working for us. :func:`advance` applies one event; an event that the table do
 :class:`~ttsorch.errors.IllegalTransition` and changes nothing.
 
 Terminal tasks never change again, but for what we still owe the provider: a ticket that arrives after the
-end is kept beside it (:class:`TicketArrived`), the job is cancelled there, and the debt is struck off
-(:class:`CancelSettled`, :class:`CancelDeferred`). None of these moves the task.
+end is kept beside it (:class:`TicketArrived`; :class:`AnswerArrived` for what had no ticket), the job is
+cancelled there, and the debt is struck off (:class:`CancelSettled`, :class:`CancelDeferred`). None of these
+moves the task.
 """
 
 from collections.abc import Mapping
@@ -64,7 +65,10 @@ class SubmitDeferred:
 
     def apply(self, task: Task, now: datetime) -> Task:
         return replace(
-            _released(task, self.retry_at), outcome_open=False, word=None, error=self.error
+            _released(task, self.retry_at),
+            outcome_open=_never_learned(task),
+            word=None,
+            error=self.error,
         )
 
 
@@ -125,8 +129,19 @@ class ProgressMade:
             word=self.word,
             elapsed=self.elapsed,
             progress=self.progress,
+            doubted_at=None,
             next_action_at=self.check_at,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class FailureDoubted:
+    """The provider reports a failure as it also does when it only could not look; to be asked again."""
+
+    check_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(task, doubted_at=now, next_action_at=self.check_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +158,9 @@ class ResultReady:
             _released(_bound(task, self.voice), now),
             envelope=self.envelope,
             result_expires_at=self.expires_at,
-            receipt=self.receipt or task.receipt,
+            receipt=_receipts(task, self.receipt),
             outcome_open=False,
+            doubted_at=None,
             error=None,
         )
 
@@ -165,7 +181,7 @@ class StoreStarted:
             outcome_open=False,
             envelope=self.envelope or task.envelope,
             result_expires_at=self.expires_at or task.result_expires_at,
-            receipt=self.receipt or task.receipt,
+            receipt=_receipts(task, self.receipt),
         )
 
 
@@ -225,13 +241,17 @@ class VoiceAdded:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed:
-    """No audio will come. ``still_open``: of some call we never learned what became of it."""
+    """No audio will come. ``still_open``: of some call we never learned what became of it. ``owing``: the
+    provider may be working all the same."""
 
     error: ErrorInfo
     still_open: bool = False
+    owing: bool = False
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return replace(_ended(task, now, error=self.error), outcome_open=self.still_open)
+        still_open = self.still_open or _never_learned(task)
+        ended = replace(_ended(task, now, error=self.error), outcome_open=still_open)
+        return _owing(ended, now) if self.owing else ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +260,10 @@ class DeadlinePassed:
 
     def apply(self, task: Task, now: datetime) -> Task:
         error = _DEADLINE_ERRORS[task.phase]
-        if task.error is not None:
+        if task.phase is Phase.QUEUED and task.error is not None:
+            # It was turned away again and again: that is what the user can do something about.
+            error = replace(task.error, detail=f"{error.detail}; last: {task.error.detail}")
+        elif task.error is not None:
             error = replace(error, detail=f"{error.detail}; last: {task.error.code}")
         return _owing(_ended(task, now, error=error), now)
 
@@ -263,6 +286,22 @@ class TicketArrived:
 
     def apply(self, task: Task, now: datetime) -> Task:
         return _owing(replace(task, ticket=self.ticket, outcome_open=False), now)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerArrived:
+    """The answer of a call that made speech or a voice came after the task had ended without it. Nobody
+    wants the speech any more; what was made, and what it cost, is kept."""
+
+    voice: ProviderVoice | None
+    receipt: Mapping[str, JsonValue] | None
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(
+            _bound(task, self.voice),
+            receipt=_receipts(task, self.receipt),
+            outcome_open=_never_learned(task),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +331,7 @@ Event: TypeAlias = (
     | Resubmit
     | SubmitAccepted
     | ProgressMade
+    | FailureDoubted
     | ResultReady
     | StoreStarted
     | StoreDeferred
@@ -302,6 +342,7 @@ Event: TypeAlias = (
     | DeadlinePassed
     | CancelRequested
     | TicketArrived
+    | AnswerArrived
     | CancelDeferred
     | CancelSettled
 )
@@ -334,6 +375,24 @@ def _bound(task: Task, made: ProviderVoice | None) -> Task:
         provider_voice_kind=made.kind,
     )
     return replace(task, voice=voice)
+
+
+def _never_learned(task: Task) -> bool:
+    """Whether an earlier call was given up for lost before this one was made."""
+    return task.resubmits > 0
+
+
+def _receipts(
+    task: Task, receipt: Mapping[str, JsonValue] | None
+) -> Mapping[str, JsonValue] | None:
+    """The newest receipt, with those of calls before it, which may have been paid as well."""
+    if receipt is None or task.receipt is None:
+        return receipt or task.receipt
+    earlier = task.receipt.get("earlier")
+    last = {name: value for name, value in task.receipt.items() if name != "earlier"}
+    if receipt == last:
+        return task.receipt
+    return {**receipt, "earlier": [*(earlier if isinstance(earlier, list) else []), last]}
 
 
 def _owing(task: Task, now: datetime) -> Task:
@@ -398,6 +457,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
     },
     Phase.RUNNING: {
         ProgressMade: Phase.RUNNING,
+        FailureDoubted: Phase.RUNNING,
         ResultReady: Phase.READY,
         **_ENDS,
     },
@@ -418,11 +478,13 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
     Phase.COMPLETED: {},
     Phase.FAILED: {
         TicketArrived: Phase.FAILED,
+        AnswerArrived: Phase.FAILED,
         CancelDeferred: Phase.FAILED,
         CancelSettled: Phase.FAILED,
     },
     Phase.CANCELLED: {
         TicketArrived: Phase.CANCELLED,
+        AnswerArrived: Phase.CANCELLED,
         CancelDeferred: Phase.CANCELLED,
         CancelSettled: Phase.CANCELLED,
     },

@@ -245,6 +245,10 @@ class SyncOrchestrator:
             )
         )
 
+    def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
+        """See :meth:`.Orchestrator.list_unknown`."""
+        return self.run(lambda o: o.list_unknown(limit=limit))
+
     def history(
         self,
         *,

@@ -21,7 +21,7 @@ from ttsorch.models import SpeechRequest, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator, SweepReport
 from ttsorch.store import open_task_store
 from ttsorch.sync import SyncOrchestrator
-from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 from ttsorch.testing.speech import a_voice
 
 # --- voices -------------------------------------------------------------------------------------------
@@ -210,6 +210,19 @@ def test_tasks_can_be_limited_to_active_ones(
     assert [task["text"] for task in listed] == ["Second.", "First."]
     assert len(record(ttsorch_command("tasks", "--limit", "1", "--json"))["tasks"]) == 1
     assert ttsorch_command("tasks", "--limit", "0").exit_code == 2
+
+
+def test_tasks_of_unknown_outcome_can_be_listed(
+    ttsorch_command: Command, provider: FakeJobProvider
+) -> None:
+    """Whoever pays the bill has to look at them, so they are everybody's."""
+    provider.script.submit_reply_lost.append(lost_reply())
+    _submit("Lost.", "Heard.")
+
+    listed = record(ttsorch_command("tasks", "--unknown", "--json"))["tasks"]
+    assert [(task["text"], task["provider_status"]) for task in listed] == [("Lost.", "unknown")]
+    narrowed = ttsorch_command("tasks", "--unknown", "--owner", "ann")
+    assert (narrowed.exit_code, narrowed.stdout) == (2, "")
 
 
 def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(

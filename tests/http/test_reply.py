@@ -207,3 +207,12 @@ def test_no_hint_raises(value: str) -> None:
     """Whatever a header says, a hint comes out, within its bounds."""
     after = retry_hint({"retry-after-ms": value, "retry-after": value}, _NOW).after
     assert after is None or 0 <= after <= 86_400
+
+
+def test_a_reply_of_too_many_parts_is_not_json() -> None:
+    """Parsing it would hold up the event loop; one long string does not."""
+    many = Reply(200, {}, b"[" + b"[]," * 60_000 + b"[]]", "https://api.example/")
+    with pytest.raises(ProviderUnavailable):
+        many.json()
+    long = Reply(200, {}, b'{"data":"' + b"A" * 1_000_000 + b'"}', "https://api.example/")
+    assert long.json_object()["data"] == "A" * 1_000_000

@@ -1,16 +1,22 @@
 """Recordings: taken in, looked at, kept, and read again for a provider that wants them sent along."""
 
+import hashlib
+import logging
+import threading
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import anyio
 import pytest
 
 from tests.orchestrator.voices import CLIP, VOICE, WORDS, cloned, refusal, uploaded_and_cloned
 from tests.orchestrator.world import OWNER, POLICY, World, completed, paused_at, polled_to_the_end
+from ttsorch._audio import HEAD, AudioFormat, AudioGate, sniff
 from ttsorch._clips import Clips
 from ttsorch.capabilities import MAX_CLIP_BYTES
-from ttsorch.errors import BlobExists, StorageUnavailable, ValidationError
+from ttsorch.errors import StorageUnavailable, ValidationError
 from ttsorch.models import Capabilities, Phase, SpeechRequest, Status, Voice
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
@@ -20,6 +26,7 @@ from ttsorch.testing.speech import tone_wav
 pytestmark = pytest.mark.anyio
 
 HEADER = tone_wav(0)
+OTHER_CLIP = tone_wav(0.25)
 FLAC = b"fLaC" + b"\0" * 60
 SENDS_CLIP = Capabilities(max_text_chars=10_000, cloning=True, sends_clip=True)
 KEY = f"{OWNER}/voices/{VOICE}/clip.wav"
@@ -92,22 +99,44 @@ async def test_an_upload_may_come_in_pieces() -> None:
 
 async def test_only_the_first_upload_counts() -> None:
     """A second one is refused, and changes nothing."""
-    world = World(FakeCastingProvider())
+    world = World(provider := FakeCastingProvider())
     async with world.running() as tts:
         await tts.upload_clip(VOICE, CLIP, owner=OWNER)
-        with pytest.raises(BlobExists):
-            await tts.upload_clip(VOICE, b"other", owner=OWNER)
+        with pytest.raises(ValidationError) as caught:
+            await tts.upload_clip(VOICE, OTHER_CLIP, owner=OWNER)
         await cloned(tts)
+    assert (caught.value.code, caught.value.http_status) == ("clip_exists", 409)
+    assert [clip and clip.data for clip in provider.ledger.clips] == [CLIP]
 
 
-@pytest.mark.parametrize("voice_id", ["", "../other", "a b", "UPPER"])
-async def test_an_id_that_is_no_key_is_refused(voice_id: str) -> None:
-    """Nothing is kept."""
+@pytest.mark.parametrize("verb", ["upload", "clone"])
+@pytest.mark.parametrize(
+    "voice_id",
+    [
+        "",
+        "../other",
+        "a b",
+        "x",
+        "\ud800",
+        VOICE.upper(),
+        VOICE.replace("-", ""),
+        f"{{{VOICE}}}",
+        f"urn:uuid:{VOICE}",
+        f"{VOICE}\n",
+    ],
+)
+async def test_the_id_of_a_voice_is_a_uuid_in_its_usual_form(voice_id: str, verb: str) -> None:
+    """Anything else is refused before a byte or a row is kept, so one voice has one spelling."""
     world = World(FakeCastingProvider())
     async with world.running() as tts:
+        verbs = {
+            "upload": partial(tts.upload_clip, voice_id, CLIP, owner=OWNER),
+            "clone": partial(cloned, tts, voice_id),
+        }
         with pytest.raises(ValidationError) as caught:
-            await tts.upload_clip(voice_id, CLIP, owner=OWNER)
-    assert caught.value.code == "invalid_blob_key"
+            await verbs[verb]()  # type: ignore[operator]
+        assert await tts.list_tasks(owner=OWNER) == []
+    assert (caught.value.code, caught.value.field) == ("voice_id_invalid", "voice_id")
     assert await world.blob_keys() == []
 
 
@@ -154,15 +183,17 @@ async def test_a_clone_needs_an_upload() -> None:
     ids=["empty", "html", "large"],
 )
 async def test_an_upload_that_is_no_clip_is_refused(upload: bytes, code: str) -> None:
-    """Before anything is sent; the upload is all that is there."""
+    """Before anything is sent or written; it is forgotten, so the right file may come under the same id."""
     world = World(provider := FakeCastingProvider())
     async with world.running() as tts:
         await tts.upload_clip(VOICE, upload, owner=OWNER)
         error = await refusal(tts)
         assert await tts.list_tasks(owner=OWNER) == []
+        assert await world.blob_keys() == []
+        assert provider.ledger.submits == 0
+        voice = await uploaded_and_cloned(tts)
     assert (error.code, error.http_status) == (code, 400)
-    assert provider.ledger.submits == 0
-    assert len(await world.blob_keys()) == 1
+    assert voice.provider_voice_id == "clone-1"
 
 
 async def test_a_clip_may_be_as_large_as_it_may_be() -> None:
@@ -174,22 +205,64 @@ async def test_a_clip_may_be_as_large_as_it_may_be() -> None:
 
 
 async def test_a_header_without_samples_passes() -> None:
-    """A provider's own rules are the provider's; as audio it lasts no time at all."""
+    """A provider's own rules are the provider's."""
     world = World(FakeCastingProvider())
     async with world.running() as tts:
         await tts.upload_clip(VOICE, HEADER, owner=OWNER)
         await cloned(tts)
         (job,) = await tts.list_tasks(owner=OWNER)
     assert job.task.audio is not None
-    assert (job.task.audio.duration, job.task.audio.size) == (0.0, len(HEADER))
+    assert (job.task.audio.key, job.task.audio.size) == (
+        job.task.voice.reference_audio_key,
+        len(HEADER),
+    )
+
+
+@pytest.mark.parametrize("data", [CLIP, CLIP + bytes(MAX_CLIP_BYTES - len(CLIP))])
+async def test_no_users_recording_keeps_the_loop_busy(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file made to be slow to measure isn't measured: its head is looked at, and it is hashed off the
+    loop, so that every lease and every other user's call lives on."""
+    looked_at: list[int] = []
+    hashed_in: list[int] = []
+    sha256 = hashlib.sha256
+
+    def look(head: bytes) -> AudioFormat | None:
+        looked_at.append(len(head))
+        return sniff(head)
+
+    def hash_it(content: bytes) -> object:
+        if len(content) == len(data):
+            hashed_in.append(threading.get_ident())
+        return sha256(content)
+
+    async def measured(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a recording was measured")
+
+    monkeypatch.setattr("ttsorch._clips.sniff", look)
+    monkeypatch.setattr(hashlib, "sha256", hash_it)
+    monkeypatch.setattr(AudioGate, "open", measured)
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, data, owner=OWNER)
+        await cloned(tts)
+        (job,) = await tts.list_tasks(owner=OWNER)
+    assert job.task.audio is not None
+    assert (job.task.audio.duration, job.task.audio.sha256) == (0.0, sha256(data).hexdigest())
+    assert len(looked_at) == 1
+    assert looked_at[0] <= HEAD
+    assert len(hashed_in) == 1
+    assert threading.get_ident() not in hashed_in
 
 
 async def test_a_format_that_the_provider_does_not_take_is_refused() -> None:
-    """Those it takes are named; what it takes passes."""
+    """Those it takes are named, and one of them may come then; what it takes passes."""
     world = World(FakeDesigningJobProvider(clip_formats=("wav", "mp3")))
     async with world.running() as tts:
         await tts.upload_clip(VOICE, FLAC, owner=OWNER)
         error = await refusal(tts)
+        assert (await uploaded_and_cloned(tts)).reference_audio_key is not None
     assert error.code == "clip_format"
     assert error.message.endswith("wav, mp3 only.")
 
@@ -415,3 +488,86 @@ async def test_each_try_has_a_clip_of_its_own() -> None:
     await clips.forget_upload(VOICE, owner=OWNER)
     assert len(keys) == 2
     assert {blob.key async for blob in blobs.list("")} == keys
+
+
+# --- an upload that can't be removed ------------------------------------------------------------------
+
+
+def keeps_everything(world: World) -> None:
+    """From now on the blob store removes nothing."""
+
+    async def delete(key: str) -> None:
+        raise StorageUnavailable(code="read_only")
+
+    world.blobs.delete = delete  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("make", [FakeCastingProvider, FakeDesigningJobProvider])
+async def test_a_voice_is_there_also_when_its_upload_cannot_be_removed(
+    make: type[FakeCastingProvider] | type[FakeDesigningJobProvider],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """It is made, so its caller gets it; the operator reads why a file stays, and it is collected later."""
+    world = World(make())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        keeps_everything(world)
+        with caplog.at_level(logging.WARNING, "ttsorch"):
+            voice = await cloned(tts)
+        assert await tts.find_voice(VOICE, owner=OWNER) == voice
+        del world.blobs.delete
+        world.clock.advance(POLICY.orphan_grace + 1)
+        assert len(await tts.collect_orphans(dry_run=False)) == 1
+    assert caplog.messages == ["an upload stays for collect_orphans: read_only"]
+    assert await world.blob_keys() == [voice.reference_audio_key]
+
+
+async def test_a_refused_upload_that_cannot_be_removed_is_refused_as_what_it_is() -> None:
+    """The caller hears what is wrong with the file, not what is wrong with our storage."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, b"<html>", owner=OWNER)
+        keeps_everything(world)
+        assert (await refusal(tts)).code == "clip_not_audio"
+
+
+# --- how many are held at once ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["clones", "submits"])
+async def test_only_so_many_calls_hold_a_recording_at_once(what: str) -> None:
+    """A recording is megabytes: the rest wait without having read theirs, and all come to their end."""
+    provider = FakeCastingProvider() if what == "clones" else a_sender(direct=False)
+    world = World(provider, policy=replace(POLICY, clip_concurrency=2))
+    ids = [str(uuid.uuid4()) for _ in range(5)]
+    async with world.running() as tts:
+        voice = await stored_clip(world)
+        if what == "clones":
+            for voice_id in ids:
+                await tts.upload_clip(voice_id, CLIP, owner=OWNER)
+        begun, go_on = paused_at(provider, "clone" if what == "clones" else "submit")
+        async with anyio.create_task_group() as group:
+            for voice_id in ids:
+                if what == "clones":
+                    group.start_soon(cloned, tts, voice_id)
+                else:
+                    group.start_soon(partial(tts.submit, SpeechRequest("Hi.", voice), owner=OWNER))
+            await begun.wait()
+            await anyio.wait_all_tasks_blocked()
+            held = provider.ledger.submits
+            go_on.set()
+    assert (held, provider.ledger.submits) == (2, 5)
+
+
+async def test_a_call_without_a_recording_waits_for_none() -> None:
+    """Speech of a provider that keeps its voices goes on while every place for recordings is taken."""
+    world = World(provider := FakeCastingProvider(), policy=replace(POLICY, clip_concurrency=1))
+    begun, go_on = paused_at(provider, "clone")
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        async with anyio.create_task_group() as group:
+            group.start_soon(cloned, tts)
+            await begun.wait()
+            with anyio.fail_after(5):
+                assert completed(await polled_to_the_end(tts, await world.submitted(tts)))
+            go_on.set()

@@ -1,6 +1,7 @@
 """Making a voice of a recording: one paid call at most, and a voice that is never lost once it is made."""
 
 from dataclasses import replace
+from typing import Any
 
 import anyio
 import pytest
@@ -102,7 +103,7 @@ async def test_a_clone_is_one_call_and_one_voice() -> None:
     assert task.status is Status.COMPLETED
     assert task.voice == voice
     assert task.audio is not None
-    assert (task.audio.key, task.audio.duration) == (voice.reference_audio_key, 0.5)
+    assert (task.audio.key, task.audio.size) == (voice.reference_audio_key, len(CLIP))
     assert (task.envelope, dict(task.receipt or {})["usage"]) == (None, {"voices": 1})
     assert await world.blob_keys() == [voice.reference_audio_key]
 
@@ -170,7 +171,7 @@ async def test_a_clone_that_another_process_makes_is_waited_for() -> None:
             error = await refusal(second)
             go_on.set()
     assert isinstance(error, ProviderUnavailable)
-    assert (error.code, error.retry_after) == ("voice_in_progress", 5.0)
+    assert (error.code, error.retry_after) == ("voice_in_progress", POLICY.lease)
     assert provider.ledger.submits == 1
 
 
@@ -200,11 +201,16 @@ async def test_a_caller_that_goes_away_still_has_its_voice_made() -> None:
         ({"name": "\U0001f600" * 51}, "voice_name_too_long"),
         ({"name": "a\0"}, "text_encoding"),
         ({"transcript": "a\0"}, "text_encoding"),
+        ({"transcript": "x" * 10_001}, "transcript_too_long"),
+        ({"transcript": "\U0001f600" * 5_001}, "transcript_too_long"),
+        ({"description": "a\0"}, "text_encoding"),
+        ({"description": "x" * 2049}, "description_too_long"),
+        ({"source": VoiceSource.BUILTIN}, "source_invalid"),
         ({"language": "\ud800"}, "text_encoding"),
         ({"language": "Klingon"}, "language_unsupported"),
     ],
 )
-async def test_what_cannot_be_kept_is_refused(changes: dict[str, str], code: str) -> None:
+async def test_what_cannot_be_kept_is_refused(changes: dict[str, Any], code: str) -> None:
     """Before anything is written or sent."""
     provider = FakeCastingProvider()
     provider.capabilities = replace(provider.capabilities, languages=("English",))
@@ -212,22 +218,30 @@ async def test_what_cannot_be_kept_is_refused(changes: dict[str, str], code: str
     async with world.running() as tts:
         await tts.upload_clip(VOICE, CLIP, owner=OWNER)
         with pytest.raises(ValidationError) as caught:
-            await cloned(tts, **changes)
+            await tts.clone_voice(VOICE, **{"name": "Vera", "owner": OWNER, **changes})
         assert [key.rpartition("/")[2] for key in await world.blob_keys()] == ["upload.bin"]
         assert await tts.list_tasks(owner=OWNER) == []
     assert caught.value.code == code
     assert provider.ledger.submits == 0
 
 
-async def test_a_name_may_be_as_long_as_it_may_be() -> None:
-    """A hundred UTF-16 code units, and a language in whatever case."""
+async def test_words_may_be_as_long_as_they_may_be() -> None:
+    """In UTF-16 code units: a name 100, a transcript 10,000, a description 2048; a language in any case."""
     provider = FakeCastingProvider()
     provider.capabilities = replace(provider.capabilities, languages=("English",))
     world = World(provider)
     async with world.running() as tts:
         await tts.upload_clip(VOICE, CLIP, owner=OWNER)
-        voice = await cloned(tts, name="x" * 100, language="ENGLISH")
+        voice = await tts.clone_voice(
+            VOICE,
+            name="x" * 100,
+            owner=OWNER,
+            language="ENGLISH",
+            transcript="\U0001f600" * 5_000,
+            description="x" * 2048,
+        )
     assert (len(voice.name), voice.language) == (100, "English")
+    assert (len(voice.reference_transcript or ""), len(voice.description or "")) == (5_000, 2048)
 
 
 @pytest.mark.parametrize("transcript", [None, "", " \n"])
@@ -255,8 +269,10 @@ async def test_a_provider_that_cannot_clone_takes_no_recording() -> None:
                 await call
             assert (caught.value.code, caught.value.http_status) == ("cloning_unsupported", 409)
     async with voiceless(world, FakeCastingProvider()) as tts:
-        with pytest.raises(ValidationError, match="does not support voice cloning"):
-            await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        for call in (tts.upload_clip(VOICE, CLIP, owner=OWNER), cloned(tts)):
+            with pytest.raises(ValidationError) as caught:
+                await call
+            assert (caught.value.code, caught.value.http_status) == ("voices_not_kept", 409)
         with pytest.raises(NotFound):
             await tts.delete_voice(VOICE, owner=OWNER)
     assert await world.blob_keys() == []
@@ -334,7 +350,7 @@ async def test_a_deleted_voice_is_not_made_again() -> None:
     [
         (ProviderRejected(code="moderated"), ProviderRejected),
         (ProviderInvalid("The recording is too short."), ProviderInvalid),
-        (ProviderUnavailable(code="broke", started=True), ProviderUnavailable),
+        (ProviderUnavailable(code="broke", retryable=False), ProviderUnavailable),
     ],
 )
 async def test_a_clone_that_surely_failed_may_be_repeated(
@@ -351,7 +367,7 @@ async def test_a_clone_that_surely_failed_may_be_repeated(
         voice = await cloned(tts)
         first, second = await tasks_of(world, TaskKind.CLONE)
     assert (first.status, second.status) == (Status.FAILED, Status.COMPLETED)
-    assert first.idempotency_key != second.idempotency_key
+    assert first.id != second.id
     assert (provider.ledger.submits, len(provider.ledger.voices)) == (2, 1)
     assert voice.provider_voice_id == "clone-1"
 

@@ -156,8 +156,10 @@ async def test_a_preview_counts_as_a_job() -> None:
     [
         ({"text": " "}, "text_required"),
         ({"text": "x" * 501}, "text_too_long"),
-        ({"description": ""}, "text_required"),
-        ({"description": "x" * 501}, "text_too_long"),
+        ({"description": ""}, "description_required"),
+        ({"description": " \u200b"}, "description_required"),
+        ({"description": "x" * 501}, "description_too_long"),
+        ({"description": "\U0001f600" * 251}, "description_too_long"),
         ({"description": "a\0"}, "text_encoding"),
         ({"name": "x" * 101}, "voice_name_too_long"),
         ({"language": "Klingon"}, "language_unsupported"),
@@ -289,13 +291,16 @@ async def test_only_a_finished_preview_of_ones_own_can_be_saved() -> None:
 
 
 async def test_a_host_without_voices_saves_none() -> None:
-    """The verb says so."""
+    """The verbs say so, and the operator reads what to do about it."""
     world = World(FakeCastingProvider())
     async with Orchestrator(
         provider=world.provider, tasks=world.tasks, blobs=world.blobs, background=False
     ) as tts:
-        with pytest.raises(ValidationError, match="does not support voice design"):
-            await tts.save_design("any", owner=OWNER)
+        for call in (tts.save_design("any", owner=OWNER), previewed(tts)):
+            with pytest.raises(ValidationError) as caught:
+                await call
+            assert (caught.value.code, caught.value.http_status) == ("voices_not_kept", 409)
+            assert "voices=" in (caught.value.detail or "")
 
 
 # --- what goes wrong ----------------------------------------------------------------------------------
@@ -340,6 +345,36 @@ async def test_a_design_is_cancelled_at_its_provider() -> None:
         job = await tts.cancel(job.task.id, owner=OWNER)
     assert (job.task.status, job.task.cancel_owed) == (Status.CANCELLED, False)
     assert provider.ledger.cancels == ["job-1"]
+
+
+@pytest.mark.parametrize("owed", ["check", "cancel"])
+async def test_what_is_quick_does_not_wait_for_designs_that_are_made(owed: str) -> None:
+    """With every place for a synthesis taken, the sweep still asks for a design that runs at its provider,
+    and still tells it to stop."""
+    world = World(
+        provider := FakeDesigningJobProvider(checks_until_ready=0),
+        policy=replace(POLICY, concurrency=1),
+    )
+    async with world.running() as tts:
+        first = await previewed(tts)
+        first = await tts.poll_once(first.task.id, owner=OWNER)
+        assert first.task.phase is Phase.RUNNING
+        if owed == "cancel":
+            provider.script.cancel.append(ProviderUnavailable())
+            await tts.cancel(first.task.id, owner=OWNER)
+        begun, go_on = paused_at(provider, "design")
+        await previewed(tts)
+        world.clock.advance(100)
+        async with anyio.create_task_group() as group:
+            group.start_soon(tts.sweep_once)
+            await begun.wait()
+            await anyio.wait_all_tasks_blocked()
+            first = await world.stored(first)
+            go_on.set()
+    if owed == "check":
+        assert completed(first)
+    else:
+        assert (first.task.cancel_owed, len(provider.ledger.cancels)) == (False, 2)
 
 
 async def crashed_at(name: str) -> World:

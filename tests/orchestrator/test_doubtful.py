@@ -15,6 +15,7 @@ from ttsorch.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
+    ResultExpired,
     TaskCancelled,
     TtsorchError,
 )
@@ -59,47 +60,101 @@ class Says(FakeJobProvider):
         return answer
 
 
-async def polls_of(world: World, polls: int) -> list[Job]:
+INTERVAL = POLICY.check_interval
+
+
+async def polls_of(world: World, polls: int, *, apart: float = INTERVAL) -> list[Job]:
+    """So many seconds apart."""
+    answers = []
     async with world.running() as tts:
         job = await world.submitted(tts)
-        return [await tts.poll_once(job.task.id, owner=OWNER) for _ in range(polls)]
+        for _ in range(polls):
+            answers.append(await tts.poll_once(job.task.id, owner=OWNER))
+            world.clock.advance(apart)
+    return answers
 
 
 # --- doubtful -----------------------------------------------------------------------------------------
 
 
-async def test_a_doubtful_failure_has_to_be_said_twice_in_a_row() -> None:
-    """The first is shown as what it is, the second is believed."""
+async def test_a_doubtful_failure_has_to_be_repeated_after_a_while() -> None:
+    """The first is noted on the row and shown to nobody, the second is believed."""
     world = World(Says(DOUBTFUL, DOUBTFUL))
     first, second = await polls_of(world, 2)
-    assert first.task.phase is Phase.RUNNING
-    assert (states.provider_status(first.task), first.task.error) == ("provider_failing", None)
-    assert first.task.next_action_at is not None
+    assert (first.task.phase, first.task.error) == (Phase.RUNNING, None)
+    assert states.provider_status(first.task) == "provider_synthesizing"
+    assert first.task.doubted_at == first.task.updated_at
     assert (second.task.status, second.task.error) == (Status.FAILED, GONE)
+
+
+@pytest.mark.parametrize("apart", [0.0, INTERVAL / 10])
+async def test_a_doubtful_failure_that_is_repeated_too_soon_is_the_same_one(apart: float) -> None:
+    """However often it is asked about: many tabs, one blip. Only the first is written."""
+    *_, last = await polls_of(World(Says(*[DOUBTFUL] * 5)), 5, apart=apart)
+    first, *_ = await polls_of(World(Says(DOUBTFUL)), 1)
+    assert (last.task.phase, last.task.version) == (Phase.RUNNING, first.task.version)
+
+
+async def test_two_processes_that_ask_at_once_meet_one_blip() -> None:
+    """Both are told of the failure in the same instant: the job goes on."""
+    world = World(Says(DOUBTFUL, DOUBTFUL))
+    async with world.running() as one, world.running() as other:
+        job = await world.submitted(one)
+        await one.poll_once(job.task.id, owner=OWNER)
+        assert (await other.poll_once(job.task.id, owner=OWNER)).task.phase is Phase.RUNNING
+        world.clock.advance(INTERVAL)
+        assert completed(await polled_to_the_end(one, job))
 
 
 async def test_a_doubtful_failure_is_asked_about_again_by_the_sweep() -> None:
     """After the usual interval, by whatever process."""
     world = World(Says(DOUBTFUL, DOUBTFUL))
     await polls_of(world, 1)
-    world.clock.advance(POLICY.check_interval + 1)
     async with world.running() as tts:
         await tts.sweep_once()
         (job,) = await tts.list_tasks(owner=OWNER)
     assert job.task.status is Status.FAILED
 
 
-async def test_a_word_in_between_starts_the_count_anew() -> None:
-    """Running, and the doubt is gone; so is it when the result is there."""
-    world = World(Says(DOUBTFUL, Running(), DOUBTFUL, Ready({"id": "job-1"})))
-    answers = await polls_of(world, 4)
-    assert [job.task.phase for job in answers[:3]] == [Phase.RUNNING] * 3
-    assert [job.task.word for job in answers[:3]] == [
-        "provider_failing",
-        "running",
-        "provider_failing",
-    ]
-    assert completed(answers[3])
+async def test_a_doubtful_failure_that_was_believed_is_told_to_the_provider() -> None:
+    """If it was wrong twice, the job is still running there, so a cancel is owed."""
+    world = World(provider := Says(DOUBTFUL, DOUBTFUL))
+    *_, failed = await polls_of(world, 2)
+    assert failed.task.cancel_owed
+    async with world.running() as tts:
+        await tts.sweep_once()
+    assert provider.ledger.cancels == ["job-1"]
+    assert not (await world.stored(failed)).task.cancel_owed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Running(), Running("running"), Running("later")],
+    ids=["no word", "same word", "new word"],
+)
+async def test_a_word_in_between_starts_the_count_anew(answer: Running) -> None:
+    """Running, also with the word that the row shows already, and the doubt is gone."""
+    world = World(Says(Running("running"), DOUBTFUL, answer, DOUBTFUL, DOUBTFUL))
+    answers = await polls_of(world, 5)
+    assert [job.task.doubted_at is not None for job in answers[:4]] == [False, True, False, True]
+    assert [job.task.phase for job in answers[:4]] == [Phase.RUNNING] * 4
+    assert answers[4].task.status is Status.FAILED
+
+
+async def test_a_result_in_between_starts_the_count_anew() -> None:
+    """Also when that result was gone before it was fetched."""
+    world = World(provider := Says(DOUBTFUL, Ready({"id": "job-1"}), DOUBTFUL))
+    provider.script.fetch.append(ResultExpired())
+    _, ready, doubted, last = await polls_of(world, 4)
+    assert (ready.task.phase, ready.task.doubted_at) == (Phase.RUNNING, None)
+    assert (doubted.task.phase, doubted.task.error is not None) == (Phase.RUNNING, True)
+    assert completed(last)
+
+
+async def test_a_word_of_the_providers_own_is_no_doubt() -> None:
+    """Whatever it calls what it is doing."""
+    *_, last = await polls_of(World(Says(Running("provider_failing"), DOUBTFUL)), 2)
+    assert last.task.phase is Phase.RUNNING
 
 
 async def test_a_check_that_could_not_be_made_says_nothing() -> None:
@@ -113,7 +168,7 @@ async def test_a_check_that_could_not_be_made_says_nothing() -> None:
 async def test_a_certain_failure_is_believed_at_once() -> None:
     """Also after a doubtful one."""
     (at_once,) = await polls_of(World(Says(Failed(GONE))), 1)
-    assert at_once.task.error == GONE
+    assert (at_once.task.error, at_once.task.cancel_owed) == (GONE, False)
     _, after_doubt = await polls_of(World(Says(DOUBTFUL, Failed(GONE))), 2)
     assert after_doubt.task.error == GONE
 
@@ -185,6 +240,23 @@ def test_a_failure_on_a_row_can_be_raised(error: TtsorchError, kind: type[Ttsorc
     )
 
 
+def test_a_failure_on_a_row_says_what_a_retry_may_cost() -> None:
+    """May it have been accepted, has it begun, is it worth another try: as the provider told it. A proxy
+    that repeats what answers 503 must not repeat what may be paid again."""
+    doubt = ProviderTimeout(ambiguous=True, request_id="r-1", provider_code="E1")
+    raised = ErrorInfo.of(doubt).as_error()
+    assert isinstance(raised, ProviderTimeout)
+    assert (raised.ambiguous, raised.request_id, raised.provider_code) == (True, "r-1", "E1")
+    assert (raised.started, raised.retryable, raised.http_status) == (False, doubt.retryable, 502)
+    broke = ProviderUnavailable(started=True, retryable=False)
+    raised = ErrorInfo.of(broke).as_error()
+    assert isinstance(raised, ProviderUnavailable)
+    assert (raised.started, raised.ambiguous, raised.retryable) == (True, False, False)
+    assert raised.http_status == 502
+    harmless = ProviderUnavailable(retryable=False)
+    assert ErrorInfo.of(harmless).as_error().http_status == harmless.http_status != 502
+
+
 def test_a_request_that_the_provider_calls_wrong_is_the_users_to_correct() -> None:
     """Category validation, 400, and never sent again."""
     error = ProviderInvalid()
@@ -220,8 +292,9 @@ async def test_the_envelope_goes_with_the_end_and_the_receipt_stays(
         elif end == "deadline":
             world.clock.advance(POLICY.finish_within * 2)
         elif end == "given up":
-            provider.script.fetch.extend(ProviderUnavailable() for _ in range(9))
-        for _ in range(9):
+            tries = POLICY.max_finalize_attempts
+            provider.script.fetch.extend(ProviderUnavailable() for _ in range(tries))
+        while not job.task.status.terminal:
             world.clock.advance(60)
             job = await tts.poll_once(job.task.id, owner=OWNER)
     assert job.task.status is status

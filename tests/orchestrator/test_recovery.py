@@ -577,13 +577,13 @@ async def test_a_result_that_is_not_there_yet_is_tried_a_bounded_number_of_times
                 world.clock.advance(waits[-1])
     assert job.task.error is not None
     assert (job.task.status, job.task.error.code) == (Status.FAILED, "result_not_ready")
-    assert provider.ledger.fetches == POLICY.max_finalize_attempts
-    assert waits == [1, 2, 4, 8, 16]
+    assert provider.ledger.fetches == POLICY.max_finalize_attempts == len(waits) + 1
+    assert waits == [1, 2, 4, 8, 16, 32, *[60] * 13]
 
 
 @pytest.mark.parametrize("audio", [b"", b"<html>Not found</html>", b'{"detail": "busy"}'])
 async def test_a_200_that_is_not_speech_is_never_stored(audio: bytes) -> None:
-    """HTML, JSON and nothing are tried again a few times, then the task fails; no blob appears."""
+    """HTML, JSON and nothing are asked for three times, then the task fails; no blob appears."""
     provider = FakeJobProvider(checks_until_ready=0, audio=audio)
     world = World(provider)
     async with world.running() as tts:
@@ -593,6 +593,7 @@ async def test_a_200_that_is_not_speech_is_never_stored(audio: bytes) -> None:
             world.clock.advance(60)
     assert job.task.error is not None
     assert job.task.error.category is Category.PROVIDER_UNAVAILABLE
+    assert provider.ledger.fetches == POLICY.max_bad_results == 3
     assert await world.blob_keys() == []
 
 

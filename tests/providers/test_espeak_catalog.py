@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ttsorch.errors import ConfigurationError
-from ttsorch.providers._espeak_catalog import EngineVoice, published, read_catalog
+from ttsorch.providers._espeak.catalog import EngineVoice, published, read_catalog
 from ttsorch.providers.local import LocalProvider
 
 LOCAL = LocalProvider()

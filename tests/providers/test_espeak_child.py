@@ -12,7 +12,7 @@ from typing import IO, Any, cast
 
 import pytest
 
-from ttsorch.providers import _espeak_child as child
+from ttsorch.providers._espeak import child
 
 
 class ScriptedEngine:

@@ -5,7 +5,7 @@ import pytest
 from tests.providers.recordings import engine_voice
 from ttsorch.errors import ValidationError
 from ttsorch.models import JsonValue, SpeechRequest, Voice
-from ttsorch.providers._espeak_job import EngineJob, build_job
+from ttsorch.providers._espeak.job import EngineJob, build_job
 from ttsorch.providers.local import LocalProvider
 
 LOCAL = LocalProvider()

@@ -3,7 +3,7 @@
 import pytest
 
 from ttsorch.errors import ValidationError
-from ttsorch.providers._espeak_language import main_script, reading_voice
+from ttsorch.providers._espeak.language import main_script, reading_voice
 from ttsorch.providers.local import LocalProvider
 
 CATALOG = LocalProvider()._catalog

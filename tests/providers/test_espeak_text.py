@@ -2,7 +2,7 @@
 
 import pytest
 
-from ttsorch.providers._espeak_text import speakable
+from ttsorch.providers._espeak.text import speakable
 
 
 @pytest.mark.parametrize(

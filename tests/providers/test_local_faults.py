@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-import ttsorch.providers._espeak_child as child_module
+import ttsorch.providers._espeak.child as child_module
 from tests.providers.recordings import engine_voice, measure, speak
 from ttsorch.errors import (
     CorruptResult,
@@ -23,7 +23,7 @@ from ttsorch.errors import (
     ResultExpired,
 )
 from ttsorch.models import Attempt, SpeechRequest
-from ttsorch.providers._espeak_job import build_job
+from ttsorch.providers._espeak.job import build_job
 from ttsorch.providers.local import LocalProvider
 from ttsorch.testing.provider import _held, _released
 

@@ -22,7 +22,7 @@ from ttsorch._download import Downloader
 from ttsorch.errors import ConfigurationError, ProviderUnavailable
 from ttsorch.models import Idempotency
 from ttsorch.protocols import RequestChecking, VoiceCatalog, VoiceCloning, VoiceDesign
-from ttsorch.providers._modal_settings import checked_settings
+from ttsorch.providers._modal.settings import checked_settings
 from ttsorch.providers.modal import ModalProvider
 
 NEEDED = {

@@ -98,7 +98,7 @@ async def test_a_design_ticket_is_re_read() -> None:
     (request,) = transport.asked
     assert (request.method, str(request.url)) == ("GET", DESIGN_HANDLE)
     assert request.headers["modal-key"] == KEY
-    assert request.extensions["timeout"]["read"] == 20
+    assert request.extensions["timeout"]["read"] == 5
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ from ttsorch.models import (
     Ready,
     Running,
 )
-from ttsorch.providers import _modal_replies as replies
+from ttsorch.providers._modal import replies
 
 pytestmark = pytest.mark.anyio
 

@@ -30,8 +30,8 @@ from tests.providers.modal_recordings import (
 )
 from ttsorch.errors import ProviderInvalid, ValidationError
 from ttsorch.models import Attempt, JsonValue, SpeechRequest
-from ttsorch.providers import _modal_requests as requests
-from ttsorch.providers._modal_settings import ModalSettings, checked_settings
+from ttsorch.providers._modal import requests
+from ttsorch.providers._modal.settings import ModalSettings, checked_settings
 
 
 def _settings(

@@ -124,13 +124,15 @@ async def test_a_handle_is_read_within_the_submits_deadline() -> None:
     assert 65 < design < 80
 
 
-async def test_a_handle_is_read_twice_and_no_more() -> None:
-    """A chain that goes on leaves the outcome unknown; nothing is posted again."""
-    transport = Scripted([see_other(SUBMIT_HANDLE)] * 3)
+async def test_a_handle_is_read_five_times_and_no_more() -> None:
+    """A chain that goes on leaves the outcome unknown, with the call's id for an operator; nothing is posted
+    again."""
+    transport = Scripted([see_other(SUBMIT_HANDLE)] * 6)
     with pytest.raises(ProviderUnavailable) as unknown:
         await provider_over(transport).submit(modal_request(), ATTEMPT)
     assert unknown.value.ambiguous
-    assert [request.method for request in transport.asked] == ["POST", "GET", "GET"]
+    assert unknown.value.request_id == "fc-01HANDLE"
+    assert [request.method for request in transport.asked] == ["POST", *["GET"] * 5]
 
 
 async def test_each_handle_leads_to_the_next() -> None:

@@ -8,7 +8,7 @@ from tests.providers.dashscope_recordings import API_KEY, RecordedResults, Vendo
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import Attempt, Capabilities, Idempotency, OnUnknown
 from ttsorch.protocols import RequestChecking, VoiceCatalog, VoiceCloning, VoiceDesign
-from ttsorch.providers._dashscope_hosts import origin_for
+from ttsorch.providers._qwen.hosts import origin_for
 from ttsorch.providers.qwen import QwenProvider
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,9 @@
 import pytest
 
 from tests.providers.dashscope_recordings import API_KEY, REQUEST_ID, error_body, reply_of
+from ttsorch._http import Reply
 from ttsorch.errors import (
+    Category,
     ProviderError,
     ProviderInvalid,
     ProviderRejected,
@@ -11,7 +13,7 @@ from ttsorch.errors import (
     ProviderUnavailable,
 )
 from ttsorch.models import JsonValue
-from ttsorch.providers._dashscope_errors import read_failure
+from ttsorch.providers._qwen.errors import read_failure
 
 _FULL = "Free allocated quota exceeded."
 
@@ -216,3 +218,12 @@ def test_an_echoed_key_appears_nowhere(code: str, status: int) -> None:
     assert API_KEY not in f"{error!r} {error} {vars(error)!r}"
     assert error.__cause__ is None
     assert error.__context__ is None
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_an_address_without_the_api_is_a_misconfiguration(status: int) -> None:
+    """No code of the vendor's: what answers there isn't DashScope, and the user's text isn't to blame."""
+    error = read_failure(Reply(status, {}, b"<html>Not Found</html>", "https://x.example/"), ())
+    assert error is not None
+    assert (error.category, error.code) == (Category.PROVIDER_REJECTED, "provider_misconfigured")
+    assert not error.ambiguous

@@ -48,7 +48,7 @@ from ttsorch.models import (
     Ready,
     Voice,
 )
-from ttsorch.providers._dashscope_wire import read_speech, result_url
+from ttsorch.providers._qwen.wire import read_speech, result_url
 from ttsorch.providers.qwen import QwenProvider
 from ttsorch.testing.speech import tone_wav
 

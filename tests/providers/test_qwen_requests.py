@@ -20,7 +20,7 @@ from tests.providers.dashscope_recordings import (
 )
 from ttsorch.errors import ProviderInvalid, ValidationError
 from ttsorch.models import Attempt, Clip, JsonValue, Voice
-from ttsorch.providers._dashscope_wire import preferred_name
+from ttsorch.providers._qwen.wire import preferred_name
 
 pytestmark = pytest.mark.anyio
 

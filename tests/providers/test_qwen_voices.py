@@ -6,7 +6,7 @@ import pytest
 
 from tests.providers.dashscope_recordings import Vendor, hello, qwen, qwen_voice
 from ttsorch.models import Attempt
-from ttsorch.providers._qwen_voices import system_voices
+from ttsorch.providers._qwen.system_voices import system_voices
 
 pytestmark = pytest.mark.anyio
 

@@ -56,6 +56,8 @@ _ERROR = st.builds(
     retry_after=st.none() | _FLOAT,
     provider_code=st.none() | _TEXT,
     request_id=st.none() | _TEXT,
+    ambiguous=st.booleans(),
+    started=st.booleans(),
 )
 _AUDIO = st.builds(
     StoredAudio, key=_TEXT, size=_COUNT, sha256=_TEXT, content_type=_TEXT, duration=_FLOAT

@@ -2,8 +2,10 @@
 
 import sqlite3
 import stat
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -11,16 +13,23 @@ import anyio
 import pytest
 
 from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
+from ttsorch.models import Job, Task
 from ttsorch.store import _sqlite_file, sqlite
+from ttsorch.store._rows import task_to_row
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.task_store_jobs import (
     ANNA,
     cancelled,
     completed,
+    new_clone,
     new_job,
+    owing,
     race,
+    ready,
     running,
+    started,
     stored,
+    voice_made,
 )
 
 pytestmark = pytest.mark.anyio
@@ -110,28 +119,61 @@ async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.M
     assert _in_file(path, "SELECT * FROM extra") == []
 
 
+def _first_database(path: Path, tasks: Sequence[Task]) -> None:
+    """A file as the first version left it, with these rows."""
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(_sqlite_file._MIGRATIONS[0])
+        known = {name for (name,) in db.execute("SELECT name FROM pragma_table_info('tasks')")}
+        for task in tasks:
+            row = {name: value for name, value in task_to_row(task).items() if name in known}
+            columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            db.execute(f"INSERT INTO tasks ({columns}) VALUES ({values})", row)  # noqa: S608 - columns
+        db.commit()
+
+
 async def test_rows_from_before_there_were_receipts_are_kept(tmp_path: Path) -> None:
-    """What the first schema holds is there after the second: the same rows, without a receipt."""
-    path = tmp_path / "tasks.db"
-    store = await SqliteTaskStore.open(path)
-    jobs = [await stored(store, new_job(store.now()), move) for move in (None, running, completed)]
-    await store.aclose()
-    _in_file(path, "ALTER TABLE tasks DROP COLUMN receipt")
-    _in_file(path, "PRAGMA user_version = 1")
-    first = sqlite3.connect(":memory:")
-    first.executescript(_sqlite_file._MIGRATIONS[0])
-    columns = "SELECT name, type FROM pragma_table_info('tasks') ORDER BY name"
-    assert _in_file(path, columns) == first.execute(columns).fetchall()
-    first.close()
+    """What the first schema holds is there after the second: the same rows, without receipt or doubt."""
+    path, now = tmp_path / "tasks.db", datetime.now(UTC)
+    jobs = [move(new_job(now), now) for move in (started, running, ready, completed, owing)]
+    jobs += [new_clone(now), voice_made(new_clone(now), now)]
+    jobs = [replace(job, task=replace(job.task, receipt=None), generation=None) for job in jobs]
+    _first_database(path, [job.task for job in jobs])
     store = await SqliteTaskStore.open(path)
     assert [await store.get(ANNA, job.task.id) for job in jobs] == jobs
-    noted = replace(cancelled(jobs[1], store.now()).task, receipt={"request_id": "r-1"})
-    assert await store.replace(noted, None, expected_version=jobs[1].task.version)
-    found = await store.get(ANNA, noted.id)
+    noted = replace(jobs[1].task, receipt={"request_id": "r-1"}, doubted_at=now)
+    assert await store.replace(noted, None, expected_version=noted.version)
+    assert await store.get(ANNA, noted.id) == Job(noted, None)
+    clips = [job.task.voice.reference_audio_key or "" for job in jobs[-2:]]
+    assert await store.unreferenced(clips) == []
     await store.aclose()
-    assert found is not None
-    assert found.task.receipt == {"request_id": "r-1"}
     assert _in_file(path, "PRAGMA user_version") == [(2,)]
+
+
+async def test_the_second_schema_forgets_the_envelopes_of_finished_rows(tmp_path: Path) -> None:
+    """They may hold signed URLs; that of a task under way is the way to its result."""
+    path, now = tmp_path / "tasks.db", datetime.now(UTC)
+    under_way = ready(new_job(now), now).task
+    url = under_way.envelope
+    ended = [
+        replace(move(new_job(now), now).task, envelope=url)
+        for move in (completed, cancelled, owing)
+    ]
+    _first_database(path, [under_way, *ended])
+    await (await SqliteTaskStore.open(path)).aclose()
+    left = "SELECT id FROM tasks WHERE envelope IS NOT NULL"
+    assert url is not None
+    assert _in_file(path, left) == [(under_way.id,)]
+
+
+async def test_a_migrated_file_is_like_a_new_one(tmp_path: Path) -> None:
+    """The same columns and indexes, whichever version made it."""
+    _first_database(tmp_path / "old.db", [])
+    names = []
+    for name in ("old.db", "new.db"):
+        await (await SqliteTaskStore.open(tmp_path / name)).aclose()
+        parts = "SELECT type, name, sql FROM sqlite_schema ORDER BY type, name"
+        names.append(_in_file(tmp_path / name, parts))
+    assert names[0] == names[1]
 
 
 async def test_a_failing_migration_leaves_the_version_before(

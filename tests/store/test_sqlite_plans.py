@@ -45,7 +45,7 @@ _VALUES = {
         ("count_generations", {"generations_history"}),
         ("list_generations", {"generations_history"}),
         ("list_voices", {"voices_listing"}),
-        ("referenced_keys", {"generations_audio", "tasks_audio", "voices_audio"}),
+        ("referenced_keys", {"generations_audio", "tasks_audio", "voices_audio", "tasks_clips"}),
     ],
 )
 async def test_query_uses_its_index(

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ttsorch.models import SpeechRequest
-from ttsorch.providers._qwen_voices import system_voices
+from ttsorch.providers._qwen.system_voices import system_voices
 from ttsorch.providers.qwen import QwenProvider
 from ttsorch.testing.fake_dashscope import FakeDashScope, fake_dashscope
 from ttsorch.testing.provider import ProviderSuite

@@ -6,6 +6,6 @@ the format of a few bytes, and :func:`content_type_of` the content type of a blo
 
 from ttsorch._audio.formats import AudioFormat, content_type_of
 from ttsorch._audio.gate import AudioGate
-from ttsorch._audio.sniffing import sniff
+from ttsorch._audio.sniffing import HEAD, sniff
 
-__all__ = ["AudioFormat", "AudioGate", "content_type_of", "sniff"]
+__all__ = ["HEAD", "AudioFormat", "AudioGate", "content_type_of", "sniff"]

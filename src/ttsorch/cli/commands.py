@@ -151,6 +151,14 @@ def voices(
 @app.command()
 def tasks(
     active: Annotated[bool, typer.Option("--active", help="Only those that go on.")] = False,
+    unknown: Annotated[
+        bool,
+        typer.Option(
+            "--unknown",
+            help="Only those whose call was never answered, of all owners, oldest first: each may be"
+            " paid for.",
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
     owner: Owner = None,
     json: Json = False,
@@ -163,11 +171,15 @@ def tasks(
 
     async def newest() -> "Sequence[Job]":
         async with open_orchestrator(_config(), background=False) as orchestrator:
+            if unknown:
+                return await orchestrator.list_unknown(limit=limit)
             return await orchestrator.list_tasks(
                 owner=owner or LOCAL_OWNER, active=active or None, limit=limit
             )
 
     with _exiting(_error_only if json else None):
+        if unknown and (active or owner):
+            raise _conflict("--unknown shows all owners' tasks; it can't be narrowed down.")
         found = anyio.run(newest)
         if json:
             print_json({"tasks": [task_record(job) for job in found]})

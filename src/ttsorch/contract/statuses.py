@@ -2,7 +2,7 @@
 
 The first answer to a new speech job is ``processing``, and no later one may step behind it: that the row
 waits for somebody to take it up (``pending``) is told by ``provider_status`` alone. A designed voice's
-first answer is ``pending``, so its task shows it.
+first answer is ``pending`` (R16), and from its first poll on it is ``processing`` too.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,10 @@ HISTORY_FILTERS: Mapping[str, tuple[Status, ...]] = {
 
 def task_status(task: Task) -> Status:
     """What a poll says."""
-    return speech_status(task.status) if task.kind is TaskKind.GENERATE else task.status
+    fresh = task.poll_count == 0 and task.attempts == 0
+    if task.kind is not TaskKind.GENERATE and fresh:
+        return task.status
+    return speech_status(task.status)
 
 
 def speech_status(status: Status) -> Status:

@@ -83,12 +83,14 @@ def failure(
     )
 
 
+NOT_LET_IN = "The provider did not accept this server's credentials."
+
 #: For a status that no row of a vendor's own knows (the seed application's table, made finer).
 BY_STATUS: Mapping[int, Verdict] = {
     400: Verdict(ProviderInvalid, quotes=True),
-    401: Verdict(ProviderRejected, "provider_auth"),
+    401: Verdict(ProviderRejected, "provider_auth", NOT_LET_IN),
     402: Verdict(ProviderRejected, "provider_billing"),
-    403: Verdict(ProviderRejected, "provider_auth"),
+    403: Verdict(ProviderRejected, "provider_auth", NOT_LET_IN),
     404: Verdict(ProviderInvalid, quotes=True),
     408: Verdict(ProviderTimeout, ambiguous=True),
     409: Verdict(ProviderInvalid, quotes=True, ambiguous=True),

@@ -1,7 +1,7 @@
 """The embedded speech engine: espeak-ng, one child process per text.
 
 Nothing to configure and nothing to pay, in over a hundred languages. A child that crashes, hangs or is
-killed costs one attempt, never the server; it dies with the server, too (``_espeak_child``).
+killed costs one attempt, never the server; it dies with the server, too (``_espeak/child``).
 """
 
 import json
@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol, cast
 
 from anyio import (
@@ -32,13 +31,11 @@ from ttsorch.errors import (
     ProviderRejected,
     ProviderTimeout,
     ProviderUnavailable,
-    ResultExpired,
     ValidationError,
 )
 from ttsorch.models import (
     Attempt,
     AudioSource,
-    AudioStream,
     CancelOutcome,
     Capabilities,
     CheckResult,
@@ -49,9 +46,10 @@ from ttsorch.models import (
     Ticket,
     Voice,
 )
-from ttsorch.providers._espeak_catalog import published, read_catalog
-from ttsorch.providers._espeak_job import EngineJob, build_job
-from ttsorch.providers._recording import Recording
+from ttsorch.providers._audio_in_hand import NoAudio
+from ttsorch.providers._espeak.catalog import published, read_catalog
+from ttsorch.providers._espeak.job import EngineJob, build_job
+from ttsorch.providers._espeak.recording import Recording
 
 _MAX_TEXT_CHARS = 10_000
 
@@ -65,7 +63,7 @@ _REAP_SECONDS = 5.0
 _COMPLAINT_BYTES = 4096
 
 # -S: the child needs nothing from site-packages, whose .pth files would cost it half its start.
-_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).with_name("_espeak_child.py")))
+_COMMAND = (sys.executable, "-I", "-S", str(Path(__file__).parent / "_espeak" / "child.py"))
 
 
 class LocalProvider:
@@ -130,7 +128,7 @@ class LocalProvider:
         """Refuse options, voices and languages that the engine doesn't have.
 
         Raises:
-            ValidationError: see :func:`~ttsorch.providers._espeak_job.build_job`.
+            ValidationError: see :func:`~ttsorch.providers._espeak.job.build_job`.
         """
         build_job(request, self._catalog)
 
@@ -162,7 +160,7 @@ class LocalProvider:
     def fetch(self, envelope: Envelope) -> AudioSource:
         """There is nothing to fetch: entering it raises ``ResultExpired``, for a recording only exists
         until it was read."""
-        return _Gone()
+        return NoAudio()
 
     async def cancel(self, ticket: Ticket) -> CancelOutcome:
         """A direct engine gives no tickets: cancel the submit instead."""
@@ -222,20 +220,6 @@ class LocalProvider:
         except (BrokenResourceError, OSError):
             # It died before it read its job; its exit status will say why.
             pass
-
-
-class _Gone:
-    """The audio source of a result that can't be had."""
-
-    async def __aenter__(self) -> AudioStream:
-        raise ResultExpired
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 class _Loader(Protocol):

@@ -6,7 +6,7 @@ answer is lost is never sent again. The deployed server's own answers are what i
 spellings are understood too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import anyio
 import httpx
@@ -36,17 +36,14 @@ from ttsorch.models import (
     Ticket,
     Voice,
 )
-from ttsorch.providers import _modal_errors as errors
-from ttsorch.providers import _modal_replies as replies
-from ttsorch.providers import _modal_requests as requests
-from ttsorch.providers import _modal_settings as settings
 from ttsorch.providers._audio_in_hand import NoAudio
+from ttsorch.providers._modal import errors, replies, requests, settings
 
 # Modal answers a 303 after 150 silent seconds. Who hangs up earlier loses the handle of a paid call.
 _SILENCE_SECONDS = 160.0
 # Reading a handle waits for the answer on the server; no poll waits as long as that.
-_REREAD_SECONDS = 20.0
-_SUBMIT_HOPS = 2
+_REREAD_SECONDS = 5.0
+_SUBMIT_HOPS = 5
 # Five hundred characters are a minute or two of 16-bit sound at 24 kHz: 3 MB a minute.
 _MAX_PREVIEW_BYTES = 32 * 1024 * 1024
 
@@ -138,7 +135,7 @@ class ModalProvider:
         """Refuse voices without a recording or its transcript, and options that the endpoint lacks.
 
         Raises:
-            ValidationError: see :func:`~ttsorch.providers._modal_requests.check_expressible`.
+            ValidationError: see :func:`~ttsorch.providers._modal.requests.check_expressible`.
         """
         requests.check_expressible(request)
 
@@ -146,7 +143,7 @@ class ModalProvider:
         """Spawn the job: one POST, over a connection of its own.
 
         When Modal answers with a handle (a 303, after 150 seconds or while a container starts), the answer
-        is read from there, at most twice, and only on the origin that was asked. Each such GET waits on
+        is read from there, at most five times, and only on the origin that was asked. Each such GET waits on
         the server and starts no new work. The ticket has to hold the job's own id, since a check is one
         exchange; so a handle that gives no id by then leaves the submit's outcome unknown.
 
@@ -163,14 +160,12 @@ class ModalProvider:
             read_timeout=_SILENCE_SECONDS,
             fresh_connection=True,
         )
-        reread = False
-        for _ in range(_SUBMIT_HOPS):
-            handle = replies.read_handle(reply)
-            if handle is None:
-                break
-            reply, reread = await self._reread(handle, ends_at), True
         sent = (request.text, request.voice.reference_transcript or "")
-        job_id = replies.read_submitted(reply, self._settings.secrets, sent=sent, reread=reread)
+        handle = replies.read_handle(reply)
+        if handle is None:
+            job_id = replies.read_submitted(reply, self._settings.secrets, sent=sent)
+        else:
+            job_id = await self._submitted_at(handle, ends_at, sent)
         return Accepted({replies.JOB_ID: job_id})
 
     async def check(self, ticket: Ticket) -> CheckResult:
@@ -261,6 +256,22 @@ class ModalProvider:
         except ValidationError as error:
             refusal = ProviderInvalid(error.message, code=error.code)
         raise refusal
+
+    async def _submitted_at(self, handle: str, ends_at: float, sent: Sequence[str]) -> str:
+        """The job's id, read from where Modal keeps the answer of the submit."""
+        try:
+            reply = await self._reread(handle, ends_at)
+            for _ in range(_SUBMIT_HOPS - 1):
+                further = replies.read_handle(reply)
+                if further is None:
+                    break
+                handle = further
+                reply = await self._reread(handle, ends_at)
+            return replies.read_submitted(reply, self._settings.secrets, sent=sent, reread=True)
+        except ProviderError as error:
+            # All that an operator has to find the job by.
+            error.request_id = error.request_id or replies.call_id_in(handle)
+            raise
 
     async def _reread(self, handle: str, ends_at: float) -> Reply:
         try:

@@ -28,14 +28,13 @@ from ttsorch.models import (
     Ticket,
     Voice,
 )
-from ttsorch.providers import _dashscope_voices as kept
-from ttsorch.providers import _dashscope_wire as wire
-from ttsorch.providers import _qwen_settings as settings
 from ttsorch.providers._audio_in_hand import AudioInHand, NoAudio
-from ttsorch.providers._dashscope_hosts import origin_for
-from ttsorch.providers._dashscope_voices import KeptVoice, KeptVoices
-from ttsorch.providers._qwen_request import check_expressible
-from ttsorch.providers._qwen_voices import system_voices
+from ttsorch.providers._qwen import kept_voices as kept
+from ttsorch.providers._qwen import settings, wire
+from ttsorch.providers._qwen.expressible import check_expressible
+from ttsorch.providers._qwen.hosts import origin_for
+from ttsorch.providers._qwen.kept_voices import KeptVoice, KeptVoices
+from ttsorch.providers._qwen.system_voices import system_voices
 
 # A preview comes in base64 inside the answer: three minutes of it are 12 MiB. All else is a link or an id,
 # and reading many MiB of anything else would hold up the event loop for seconds.
@@ -106,7 +105,8 @@ class QwenProvider:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "QwenProvider":
-        """From ``DASHSCOPE_API_KEY`` and, each optional, ``DASHSCOPE_BASE_URL``, ``DASHSCOPE_REGION``,
+        """From ``DASHSCOPE_API_KEY`` and, each optional, ``DASHSCOPE_BASE_URL`` (or, as for the vendor's
+        SDK, ``DASHSCOPE_HTTP_BASE_URL``), ``DASHSCOPE_REGION``,
         ``DASHSCOPE_WORKSPACE`` (or ``DASHSCOPE_WORKSPACE_ID``), ``QWEN_VC_TARGET_MODEL``,
         ``QWEN_VD_TARGET_MODEL``, ``QWEN_SYSTEM_MODEL``, ``QWEN_MAX_TEXT_CHARS`` and
         ``TTSORCH_RESULT_HOSTS``.
@@ -117,7 +117,8 @@ class QwenProvider:
         models = settings.Models.from_env(environ)
         return cls(
             api_key=settings.required_key(environ),
-            base_url=read(environ, "DASHSCOPE_BASE_URL"),
+            base_url=read(environ, "DASHSCOPE_BASE_URL")
+            or read(environ, "DASHSCOPE_HTTP_BASE_URL"),
             region=read(environ, "DASHSCOPE_REGION"),
             workspace=settings.workspace_in(environ),
             vc_model=models.vc,
@@ -139,7 +140,7 @@ class QwenProvider:
         """Refuse voices without a usable binding and options that the voice's model doesn't have.
 
         Raises:
-            ValidationError: see :func:`~ttsorch.providers._qwen_request.check_expressible`.
+            ValidationError: see :func:`~ttsorch.providers._qwen.expressible.check_expressible`.
         """
         check_expressible(request, self._models)
 
@@ -149,7 +150,7 @@ class QwenProvider:
         """Have the text spoken, and return the link to it before anything is downloaded.
 
         Raises:
-            ProviderError: by the vendor's code, see ``_dashscope_errors``; ``result_missing``, ambiguous,
+            ProviderError: by the vendor's code, see ``_qwen/errors``; ``result_missing``, ambiguous,
                 for a success without a link.
         """
         self._check_again(request)

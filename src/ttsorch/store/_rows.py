@@ -70,6 +70,7 @@ def task_to_row(task: Task) -> dict[str, Column]:
         "word": task.word,
         "elapsed": task.elapsed,
         "progress": task.progress,
+        "doubted_at": _time_or_none(task.doubted_at),
         "error": _error_to_json(task.error),
         "audio": _audio_to_json(task.audio),
         "cancel_owed": task.cancel_owed,
@@ -113,6 +114,7 @@ def task_from_row(row: Row) -> Task:
         word=row["word"],
         elapsed=row["elapsed"],
         progress=row["progress"],
+        doubted_at=_read_time(row["doubted_at"]),
         error=_error_from_json(row["error"]),
         audio=_audio_from_json(row["audio"]),
         cancel_owed=bool(row["cancel_owed"]),
@@ -232,6 +234,8 @@ def _error_to_json(error: ErrorInfo | None) -> str | None:
             "retry_after": error.retry_after,
             "provider_code": error.provider_code,
             "request_id": error.request_id,
+            "ambiguous": error.ambiguous,
+            "started": error.started,
         }
     )
 

@@ -219,7 +219,8 @@ class MemoryTaskStore:
         referenced |= {
             task.voice.reference_audio_key
             for task in self._tasks.values()
-            if task.kind is TaskKind.CLONE and not task.status.terminal
+            if task.kind is TaskKind.CLONE
+            and (not task.status.terminal or task.voice.provider_voice_id is not None)
         }
         return [key for key in keys if key not in referenced]
 
@@ -312,8 +313,8 @@ class MemoryTaskStore:
         return next(same, None)
 
     def _count_active(self, owner: str) -> int:
-        tasks = self._tasks.values()
-        return sum(task.owner == owner and not task.status.terminal for task in tasks)
+        active = (task for task in self._tasks.values() if not task.status.terminal)
+        return sum(task.owner == owner and task.kind is not TaskKind.CLONE for task in active)
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)

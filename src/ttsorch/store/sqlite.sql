@@ -44,20 +44,20 @@ ORDER BY id = :id DESC
 LIMIT 1;
 
 -- name: count_active
-SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1;
+SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1 AND kind <> 'clone';
 
 -- name: insert_task
 INSERT INTO tasks (
     id, owner, provider, kind, generation_id, voice, options, characters, idempotency_key, payload_hash,
     phase, active, version, fence, lease_until, next_action_at, attempts, resubmits, outcome_open,
     finalize_attempts, poll_count, ticket, envelope, result_expires_at, receipt, word, elapsed, progress,
-    error, audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
+    doubted_at, error, audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
     completed_at, deleted_at
 ) VALUES (
     :id, :owner, :provider, :kind, :generation_id, :voice, :options, :characters, :idempotency_key,
     :payload_hash, :phase, :active, :version, :fence, :lease_until, :next_action_at, :attempts,
     :resubmits, :outcome_open, :finalize_attempts, :poll_count, :ticket, :envelope, :result_expires_at,
-    :receipt, :word, :elapsed, :progress, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
+    :receipt, :word, :elapsed, :progress, :doubted_at, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
     :created_at, :updated_at, :submitted_at, :completed_at, :deleted_at
 );
 
@@ -90,7 +90,7 @@ UPDATE tasks SET
     attempts = :attempts, resubmits = :resubmits, outcome_open = :outcome_open,
     finalize_attempts = :finalize_attempts, ticket = :ticket, envelope = :envelope,
     result_expires_at = :result_expires_at, receipt = :receipt, word = :word, elapsed = :elapsed,
-    progress = :progress, error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
+    progress = :progress, doubted_at = :doubted_at, error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
     accept_by = :accept_by, finish_by = :finish_by, created_at = :created_at, updated_at = :updated_at,
     submitted_at = :submitted_at, completed_at = :completed_at
 WHERE id = :id AND owner = :owner AND version = :expected_version
@@ -178,9 +178,9 @@ UNION
 SELECT reference_audio_key FROM voices
 WHERE reference_audio_key IN (SELECT value FROM json_each(:keys))
 UNION
-SELECT json_extract(voice, '$.reference_audio_key') FROM tasks
-WHERE active = 1 AND kind = 'clone'
-    AND json_extract(voice, '$.reference_audio_key') IN (SELECT value FROM json_each(:keys));
+SELECT clip_key FROM tasks
+WHERE clip_key IN (SELECT value FROM json_each(:keys)) AND kind = 'clone'
+    AND (active = 1 OR json_extract(voice, '$.provider_voice_id') IS NOT NULL);
 
 -- name: insert_voice
 INSERT INTO voices (

@@ -18,19 +18,20 @@ from datetime import UTC, datetime
 
 import anyio
 
+from ttsorch.errors import ConfigurationError
 from ttsorch.models import JsonValue
-from ttsorch.testing import _dashscope_cosyvoice as cosyvoice
-from ttsorch.testing._dashscope_results import PATH as RESULTS_PATH
-from ttsorch.testing._dashscope_results import ResultStore
-from ttsorch.testing._dashscope_speech import QWEN_PATH, SPEECH_PATH, Synthesizer
-from ttsorch.testing._dashscope_voices import (
+from ttsorch.testing._dashscope import cosyvoice
+from ttsorch.testing._dashscope.results import PATH as RESULTS_PATH
+from ttsorch.testing._dashscope.results import ResultStore
+from ttsorch.testing._dashscope.speech import QWEN_PATH, SPEECH_PATH, Synthesizer
+from ttsorch.testing._dashscope.voices import (
     CLONING,
     DESIGNING,
     Account,
     EnrolledVoice,
     QwenVoices,
 )
-from ttsorch.testing._dashscope_wire import (
+from ttsorch.testing._dashscope.wire import (
     DashScopeLedger,
     Failure,
     Refused,
@@ -195,8 +196,9 @@ async def fake_dashscope(
         yield fake
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until SIGINT or SIGTERM; standard output says how to reach it, for a shell to read."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; standard output says how to reach it, for a shell to read. The exit
+    status."""
     parser = argparse.ArgumentParser(
         prog="python -m ttsorch.testing.fake_dashscope",
         description="Serve a stand-in for DashScope, the API of Qwen-TTS.",
@@ -207,8 +209,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--engine", action="store_true", help="speak with the embedded engine, not in tones"
     )
     chosen = parser.parse_args(arguments)
-    speak = engine_speaker() if chosen.engine else tone_speaker
-    anyio.run(_serve, chosen.api_key, speak, chosen.port)
+    try:
+        speak = engine_speaker() if chosen.engine else tone_speaker
+        anyio.run(_serve, chosen.api_key, speak, chosen.port)
+    except (ConfigurationError, OSError, OverflowError) as error:
+        sys.stderr.write(f"Cannot serve: {error}\n")
+        return 1
+    return 0
 
 
 async def _serve(api_key: str, speak: Speaker, port: int) -> None:
@@ -222,4 +229,4 @@ async def _serve(api_key: str, speak: Speaker, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -24,10 +24,10 @@ from dataclasses import dataclass
 import anyio
 
 from ttsorch.errors import ConfigurationError
-from ttsorch.testing._modal_apps import ModalApps
-from ttsorch.testing._modal_edge import ModalEdge
-from ttsorch.testing._modal_jobs import ModalJob
-from ttsorch.testing._modal_switches import ModalSwitches
+from ttsorch.testing._modal.apps import ModalApps
+from ttsorch.testing._modal.edge import ModalEdge
+from ttsorch.testing._modal.jobs import ModalJob
+from ttsorch.testing._modal.switches import ModalSwitches
 from ttsorch.testing.speakers import Speaker, engine_speaker, tone_speaker
 from ttsorch.testing.vendor_ledger import VendorLedger
 from ttsorch.testing.vendor_server import VendorServer, serving

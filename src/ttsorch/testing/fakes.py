@@ -12,7 +12,7 @@ from datetime import datetime
 
 import anyio
 
-from ttsorch.errors import ProviderError, ProviderUnavailable, ResultExpired
+from ttsorch.errors import Category, ProviderError, ProviderUnavailable, ResultExpired
 from ttsorch.models import (
     Accepted,
     Attempt,
@@ -70,13 +70,19 @@ class Ledger:
             self.voices.append(MadeVoice(call, key, f"{call}-{len(self.voices) + 1}"))
 
 
+#: A failure that a provider also reports when it only could not look.
+DOUBT = ErrorInfo(Category.PROVIDER_UNAVAILABLE, "doubtful", "The job failed, or so it seems.")
+
+
 @dataclass
 class FakeJob:
-    """One accepted job. ``ends`` decides what a check answers once ``checks_left`` is used up."""
+    """One accepted job. ``failure`` is what its checks answer from then on, ``doubts`` how many more of them
+    report :data:`DOUBT`, although nothing is wrong."""
 
     key: str
     checks_left: int
     failure: ErrorInfo | None = None
+    doubts: int = 0
     cancelled: bool = False
     asked: int = 0
 
@@ -164,6 +170,9 @@ class FakeJobProvider:
         job.asked += 1
         if job.failure:
             return Failed(job.failure)
+        if job.doubts > 0:
+            job.doubts -= 1
+            return Failed(DOUBT, doubtful=True)
         if job.checks_left > 0:
             job.checks_left -= 1
             return Running(

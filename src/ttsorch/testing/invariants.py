@@ -58,16 +58,18 @@ def check_step(before: Job, after: Job) -> None:
 
 def check_ledger(job: Job, provider: FakeJobProvider | FakeDirectProvider) -> None:
     """I5 (accepted at most once, plus what policy allowed), I6 (every accepted job, and every voice that
-    was made, is on the row or listed as unknown) and I7 (no call without a committed attempt)."""
+    was made, is on the row with its receipt, or listed as unknown; of several, one) and I7 (no call without
+    a committed attempt)."""
     task, ledger = job.task, provider.ledger
     accepted = ledger.accepted_for(task.id)
     assert accepted <= 1 + task.resubmits, f"{accepted} jobs were paid for"
     assert accepted <= task.attempts
-    if accepted and not task.resubmits and isinstance(provider, FakeJobProvider):
+    if accepted and isinstance(provider, FakeJobProvider):
         assert task.ticket is not None or task.outcome_open, "an accepted job is on no row"
     made = [voice.id for voice in ledger.voices if voice.key == task.id]
-    if made and not task.resubmits and task.ticket is None:
-        assert task.voice.provider_voice_id in made or task.outcome_open, "a voice is on no row"
+    if made and task.ticket is None and not task.outcome_open:
+        assert task.voice.provider_voice_id in made, "a voice is on no row"
+        assert task.receipt is not None, "a bill is on no row"
 
 
 async def check_blobs(jobs: Sequence[Job], blobs: BlobStore) -> None:

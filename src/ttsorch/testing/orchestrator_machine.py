@@ -21,7 +21,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ttsorch.errors import (
     ActiveJobLimit,
-    BlobExists,
     Category,
     IdempotencyConflict,
     InternalError,
@@ -32,14 +31,14 @@ from ttsorch.errors import (
     TtsorchError,
     ValidationError,
 )
-from ttsorch.models import Clock, ErrorInfo, Job, OnUnknown, Policy, TaskKind, Voice
+from ttsorch.models import Clock, ErrorInfo, Job, OnUnknown, Policy, Task, TaskKind, Voice
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import BlobStore, TaskStore, VoiceStore
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
-from ttsorch.testing.fakes import FakeJobProvider, lost_reply
+from ttsorch.testing.fakes import DOUBT, FakeJobProvider, lost_reply
 from ttsorch.testing.faults import Crash, Fault, FaultPlan, faulty
 from ttsorch.testing.invariants import check_blobs, check_ledger, check_rows, check_step
 from ttsorch.testing.speech import a_request, tone_wav
@@ -49,7 +48,7 @@ Verb: TypeAlias = Callable[[Orchestrator], Awaitable[None]]
 
 OWNERS = ("owner-1", "owner-2")
 #: Ids of voices; both owners use them, as nobody keeps them from it.
-VOICES = ("voice-1", "voice-2")
+VOICES = ("6e1d3c1a-0b5e-4a57-9d64-2f0b8a7c1d01", "6e1d3c1a-0b5e-4a57-9d64-2f0b8a7c1d02")
 CLIP = tone_wav()
 MOST_ACTIVE = 3
 POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2, submit_backoff=0.001)
@@ -123,7 +122,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
                 assert self.keys[owner, key or ""][0] != text
             except ActiveJobLimit:
                 active = await self.tasks.list_tasks(owner, active=True, limit=50)
-                assert len(active) >= MOST_ACTIVE or fault is not None
+                counted = [job for job in active if job.task.kind is not TaskKind.CLONE]
+                assert len(counted) >= MOST_ACTIVE or fault is not None
 
         self._run(verb, fault)
         self._notice()
@@ -150,8 +150,9 @@ class OrchestratorMachine(RuleBasedStateMachine):
         async def verb(tts: Orchestrator) -> None:
             try:
                 await tts.upload_clip(voice_id, CLIP, owner=owner)
-            except BlobExists:
-                pass
+            except ValidationError as error:
+                if error.code != "clip_exists":
+                    raise
             try:
                 voice = await tts.clone_voice(voice_id, name="Vera", owner=owner, transcript="Hi.")
                 assert await self.tasks.get_voice(owner, voice_id) == voice
@@ -268,6 +269,46 @@ class OrchestratorMachine(RuleBasedStateMachine):
 
         self._run(verb, fault)
 
+    @rule(pick=_picks)
+    def an_answer_comes_late(self, pick: int) -> None:
+        """A call is under way while another process cancels: what it makes, or its ticket, is on the row."""
+        if (known := self._picked(pick)) is None:
+            return
+        owner, task_id = known
+        before, accepted = self.seen[task_id].task, len(self.provider.ledger.accepted)
+        replies = any(getattr(self.provider.script, f"{call}_reply_lost") for call in _replies)
+        begun, go_on = anyio.Event(), anyio.Event()
+
+        def pause(call: str) -> anyio.Event | None:
+            if call in ("check", "fetch", "cancel"):
+                return None
+            begun.set()
+            return go_on
+
+        async def poll(tts: Orchestrator) -> None:
+            try:
+                await tts.poll_once(task_id, owner=owner)
+            except TtsorchError:
+                assert before.deleted_at is not None
+            finally:
+                begun.set()
+
+        async def verb(tts: Orchestrator) -> None:
+            async with self._orchestrator(None) as other, anyio.create_task_group() as group:
+                group.start_soon(poll, tts)
+                await begun.wait()
+                if before.deleted_at is None:
+                    await other.cancel(task_id, owner=owner)
+                go_on.set()
+
+        self.provider.script.pause = pause
+        self._run(verb, None)
+        self.provider.script.pause = lambda _call: None
+        after = self._stored(owner, task_id).task
+        answered = len(self.provider.ledger.accepted) > accepted and not replies
+        if answered and after.kind is not TaskKind.GENERATE:
+            assert after.ticket is not None or after.voice.provider_voice_id is not None
+
     @rule(pick=_picks, fault=_plans)
     def delete_task(self, pick: int, fault: tuple[Fault, int] | None) -> None:
         """An active task is cancelled first; its generation stays."""
@@ -324,9 +365,12 @@ class OrchestratorMachine(RuleBasedStateMachine):
     def the_vendor_has_a_bad_moment(self, call: str) -> None:
         getattr(self.provider.script, call).append(_errors[call]())
 
-    @rule(call=st.sampled_from(_replies))
-    def the_vendor_loses_a_reply(self, call: str) -> None:
+    @rule(call=st.sampled_from(_replies), then_refuses=st.booleans())
+    def the_vendor_loses_a_reply(self, call: str, then_refuses: bool) -> None:
+        """Sometimes it refuses for certain when it is asked again, which says nothing about the first."""
         getattr(self.provider.script, f"{call}_reply_lost").append(lost_reply())
+        if then_refuses:
+            getattr(self.provider.script, call).extend([None, ProviderRejected()])
 
     @rule()
     def a_job_fails_at_the_vendor(self) -> None:
@@ -334,6 +378,13 @@ class OrchestratorMachine(RuleBasedStateMachine):
             for job in self.provider.jobs.values():
                 job.failure = ErrorInfo(Category.PROVIDER_REJECTED, "moderated", "Refused.")
                 break
+
+    @rule(doubts=st.integers(1, 3))
+    def the_vendor_cannot_look(self, doubts: int) -> None:
+        """For a few checks it reports a failure of each job that is none."""
+        if isinstance(self.provider, FakeJobProvider):
+            for job in self.provider.jobs.values():
+                job.doubts = doubts
 
     # --- what must hold -------------------------------------------------------------------------------
 
@@ -345,6 +396,7 @@ class OrchestratorMachine(RuleBasedStateMachine):
             check_rows(after)
             check_step(self.seen[after.task.id], after)
             check_ledger(after, self.provider)
+            _check_doubt(after.task)
             self.seen[after.task.id] = after
         self._check_creates()
 
@@ -454,14 +506,26 @@ class OrchestratorMachine(RuleBasedStateMachine):
         return {blob.key async for blob in self.blobs.list("")}
 
     async def _named_keys(self) -> set[str]:
-        """What a generation, a task without one, or a voice names."""
+        """What a generation, a task without one, a clone that made its voice, or a voice names."""
         jobs = self.seen.values()
         holders = [job.generation if job.task.generation_id else job.task for job in jobs]
         named = {holder.audio.key for holder in holders if holder and holder.audio}
+        for job in jobs:
+            if job.task.kind is TaskKind.CLONE and job.task.voice.provider_voice_id is not None:
+                named.add(job.task.voice.reference_audio_key or "")
         for owner in OWNERS:
             for voice in (await self.tasks.list_voices(owner, per_page=100)).items:
                 named.add(voice.reference_audio_key or "")
         return named
+
+
+def _check_doubt(task: Task) -> None:
+    """A failure that may be none was reported twice, with some time between, before it was believed."""
+    if task.error is not None and task.error.code == DOUBT.code and task.status.terminal:
+        assert task.doubted_at is not None
+        assert task.completed_at is not None
+        waited = (task.completed_at - task.doubted_at).total_seconds()
+        assert waited >= POLICY.check_interval, f"believed after {waited} s"
 
 
 def _check_expected(error: BaseException, plan: FaultPlan | None) -> None:

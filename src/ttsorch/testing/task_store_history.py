@@ -14,10 +14,13 @@ from ttsorch.testing.task_store_jobs import (
     cancelled,
     completed,
     generation_of,
+    new_clone,
     new_job,
     new_preview,
     running,
+    started,
     stored,
+    voice_made,
 )
 
 #: A search and a text, and whether the one is in the other.
@@ -204,6 +207,29 @@ class HistoryCases:
         keys = ["garbage/2.wav", audio_key(job), "garbage/1.wav", audio_key(preview)]
         assert list(await store.unreferenced(keys)) == ["garbage/2.wav", "garbage/1.wav"]
         assert list(await store.unreferenced([])) == []
+
+    async def test_clips_of_clones(self, store: TaskStore) -> None:
+        """A clone holds its recording while it is under way, and for good once its voice was made, however
+        it ended: the voice may still be added. One that ended without a voice holds nothing."""
+        now = store.now()
+        moves: list[tuple[Move | None, bool]] = [
+            (None, True),
+            (started, True),
+            (voice_made, True),
+            (lambda job, now: cancelled(voice_made(job, now), now), True),
+            (lambda job, now: cancelled(started(job, now), now), False),
+        ]
+        clones = [(await stored(store, new_clone(now), move), held) for move, held in moves]
+        keys = [job.task.voice.reference_audio_key or "" for job, _ in clones]
+        free = [key for key, (_, held) in zip(keys, clones, strict=True) if not held]
+        assert list(await store.unreferenced(keys)) == free
+
+    async def test_only_clones_hold_a_recording(self, store: TaskStore) -> None:
+        """Speech with a voice does not: that voice's own row does, for as long as it is there."""
+        voice = new_clone(store.now()).task.voice
+        await stored(store, new_job(store.now(), voice=voice), running)
+        key = voice.reference_audio_key or ""
+        assert list(await store.unreferenced([key])) == [key]
 
     async def test_audio_of_a_deleted_generation_is_unreferenced(self, store: TaskStore) -> None:
         """When a generation is deleted nothing holds its audio, though its task still names it; when

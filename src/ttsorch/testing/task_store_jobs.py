@@ -19,6 +19,7 @@ from ttsorch.models import (
     JsonValue,
     Phase,
     Policy,
+    ProviderVoice,
     StoredAudio,
     TaskKind,
     Voice,
@@ -97,6 +98,16 @@ def new_preview(now: datetime, *, owner: str = ANNA) -> Job:
     return Job(task, None)
 
 
+def new_clone(now: datetime, *, owner: str = ANNA, voice_id: str | None = None) -> Job:
+    """A queued job that makes a voice of a recording, whose key its voice names."""
+    voice = replace(VOICE, id=voice_id or str(uuid.uuid4()), owner=owner)
+    voice = replace(voice, reference_audio_key=f"{owner}/{voice.id}/clip.wav")
+    task = replace(
+        new_job(now, owner=owner, voice=voice).task, kind=TaskKind.CLONE, generation_id=None
+    )
+    return Job(task, None)
+
+
 def moved(job: Job, now: datetime, *events: Event) -> Job:
     """The job after ``events``, its generation in step."""
     task = job.task
@@ -125,6 +136,12 @@ def completed(job: Job, now: datetime) -> Job:
         key=audio_key(job), size=1234, sha256="ab" * 32, content_type="audio/wav", duration=1.25
     )
     return moved(ready(job, now), now, StoreStarted(), Stored(audio=audio))
+
+
+def voice_made(job: Job, now: datetime) -> Job:
+    """A clone whose provider answered with the voice that it made."""
+    made = ResultReady(envelope={}, voice=ProviderVoice(id="made"), receipt={"request_id": "r-1"})
+    return moved(started(job, now), now, made)
 
 
 def cancelled(job: Job, now: datetime) -> Job:

@@ -17,6 +17,7 @@ from ttsorch.testing.task_store_jobs import (
     completed,
     generation_of,
     leased,
+    new_clone,
     new_job,
     new_preview,
     owing,
@@ -129,6 +130,20 @@ class RowCases:
         assert await store.get(ANNA, third.task.id) is None
         assert await store.get_generation(ANNA, generation_of(third).id) is None
 
+    async def test_clones_are_outside_the_active_job_limit(self, store: TaskStore) -> None:
+        """A clone neither counts nor is refused for the jobs there are; a preview does and is."""
+        clone = await stored(store, new_clone(store.now()), started)
+        job = new_job(store.now())
+        assert await store.create(job.task, job.generation, max_active=1) == job
+        assert await store.get(ANNA, clone.task.id) == clone
+        preview = new_preview(store.now())
+        with pytest.raises(ActiveJobLimit):
+            await store.create(preview.task, None, max_active=1)
+        await store.create(preview.task, None, max_active=2)
+        third = new_job(store.now())
+        with pytest.raises(ActiveJobLimit):
+            await store.create(third.task, third.generation, max_active=2)
+
     async def test_active_job_limit_lets_a_repeated_key_through(self, store: TaskStore) -> None:
         """A repeat of an earlier create is answered also when the owner is at the limit."""
         job = await stored(store, new_job(store.now(), idempotency_key="key"))
@@ -197,6 +212,8 @@ class RowCases:
             retry_after=1.5,
             provider_code="E42",
             request_id="r-1",
+            ambiguous=True,
+            started=True,
         )
         task = replace(
             job.task,
@@ -207,9 +224,23 @@ class RowCases:
             ticket={"job": "j-1"},
             envelope={"url": "https://vendor.example/1", "parts": [1, 2.5, None]},
             receipt={"request_id": "r-1", "usage": {"characters": 195, "seconds": None}},
+            doubted_at=now - timedelta(microseconds=3),
         )
         await store.create(task, job.generation)
         assert await store.get(ANNA, task.id) == Job(task, job.generation)
+
+    async def test_what_a_provider_said_is_written_by_replace(self, store: TaskStore) -> None:
+        """A receipt and the time of a doubt come back as they were written, and can be changed."""
+        job = await stored(store, new_job(store.now()), running)
+        first: dict[str, JsonValue] = {"request_id": "r-1"}
+        second: dict[str, JsonValue] = {"request_id": "r-2", "earlier": [first]}
+        changes = [(first, store.now()), (second, None), (None, store.now())]
+        version = job.task.version
+        for receipt, doubted_at in changes:
+            task = replace(job.task, version=version + 1, receipt=receipt, doubted_at=doubted_at)
+            assert await store.replace(task, job.generation, expected_version=version)
+            assert await store.get(ANNA, task.id) == Job(task, job.generation)
+            version += 1
 
     @pytest.mark.parametrize("move", [started, unanswered, running, ready, completed, owing])
     async def test_every_phase_comes_back(self, store: TaskStore, move: Move) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from ttsorch.errors import ValidationError
 from ttsorch.models import JsonValue, SpeechRequest
-from ttsorch.providers._dashscope_wire import is_qwen_tts
-from ttsorch.providers._qwen_settings import Models
+from ttsorch.providers._qwen.settings import Models
+from ttsorch.providers._qwen.wire import is_qwen_tts
 
 _TEXT, _NUMBER, _SWITCH = "a text", "a number", "true or false"
 

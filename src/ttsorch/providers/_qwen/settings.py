@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ttsorch._environment import read
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import Capabilities, Idempotency, OnUnknown
-from ttsorch.providers._dashscope_wire import LANGUAGES, is_qwen_tts
+from ttsorch.providers._qwen.wire import LANGUAGES, is_qwen_tts
 
 KEY = "DASHSCOPE_API_KEY"
 MAX_TEXT = "QWEN_MAX_TEXT_CHARS"

@@ -8,7 +8,7 @@ from ttsorch._http import get_request, post_request
 from ttsorch.capabilities import canonical_language
 from ttsorch.errors import ValidationError
 from ttsorch.models import JsonValue, SpeechRequest, Voice
-from ttsorch.providers._modal_settings import (
+from ttsorch.providers._modal.settings import (
     FEWEST_TOKENS,
     LANGUAGES,
     MOST_TOKENS,

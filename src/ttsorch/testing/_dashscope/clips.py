@@ -11,7 +11,7 @@ import io
 import re
 import wave
 
-from ttsorch.testing._dashscope_wire import Refused, invalid
+from ttsorch.testing._dashscope.wire import Refused, invalid
 
 # In bytes.
 _LARGEST = 10 * 1024 * 1024

@@ -18,7 +18,7 @@ import httpx
 from ttsorch._http import JsonObject, Reply, post_request
 from ttsorch.errors import ProviderError, ProviderUnavailable
 from ttsorch.models import Clip, JsonValue, ProviderVoice, SpeechRequest, Voice
-from ttsorch.providers._dashscope_errors import read_failure
+from ttsorch.providers._qwen.errors import read_failure
 from ttsorch.providers._verdicts import cleaned
 
 #: What a request's language may be, and the code that cloning and design know it by.

@@ -4,6 +4,8 @@ import logging
 import re
 from collections.abc import Sequence
 
+import httpx
+
 from ttsorch._http import JsonObject, Reply, same_origin
 from ttsorch.errors import Category, ProviderUnavailable, ResultExpired
 from ttsorch.models import (
@@ -18,8 +20,8 @@ from ttsorch.models import (
     SubmitResult,
     Ticket,
 )
-from ttsorch.providers import _modal_errors as errors
 from ttsorch.providers._audio_in_hand import AudioInHand
+from ttsorch.providers._modal import errors
 from ttsorch.providers._verdicts import cleaned
 
 logger = logging.getLogger("ttsorch")
@@ -78,6 +80,11 @@ def read_handle(reply: Reply) -> str | None:
     if len(location) > _LONGEST_URL or not same_origin(location, reply.url):
         return None
     return location
+
+
+def call_id_in(handle: str) -> str | None:
+    """The id of the call whose answer is kept at ``handle``, for an operator; it opens nothing."""
+    return job_id_of(httpx.URL(handle).params.get("__modal_function_call_id"))
 
 
 def read_submitted(

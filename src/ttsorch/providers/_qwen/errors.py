@@ -16,14 +16,13 @@ from ttsorch.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from ttsorch.providers._verdicts import Complaint, Verdict, by_status, failure
+from ttsorch.providers._verdicts import NOT_LET_IN, Complaint, Verdict, by_status, failure
 
 #: Limits are per account and model and recover "usually within a minute" (the vendor's page "rate-limit").
 _BUSY_SECONDS = 10.0
 
-_AUTH = Verdict(
-    ProviderRejected, "provider_auth", "The provider did not accept this server's credentials."
-)
+_AUTH = Verdict(ProviderRejected, "provider_auth", NOT_LET_IN)
+_NO_API = Verdict(ProviderRejected, "provider_misconfigured")
 _BILLING = Verdict(
     ProviderRejected, "provider_billing", "The provider account cannot pay for this request."
 )
@@ -141,6 +140,9 @@ def _verdict(status: int, complaint: Complaint) -> Verdict:
     spoke_itself = complaint.code is not None and status != 504
     if spoke_itself and (200 <= status < 300 or status >= 500):
         return _FAILED
+    if status in (404, 405):
+        # Not the API that speaks, but whatever is at the address that we were given for it.
+        return _NO_API
     return _BUSY if status == 429 else by_status(status)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from ttsorch.errors import ValidationError
 from ttsorch.models import JsonValue, SpeechRequest
-from ttsorch.providers._espeak_catalog import Catalog
-from ttsorch.providers._espeak_language import reading_voice
-from ttsorch.providers._espeak_text import speakable
+from ttsorch.providers._espeak.catalog import Catalog
+from ttsorch.providers._espeak.language import reading_voice
+from ttsorch.providers._espeak.text import speakable
 
 #: Option to its lowest and highest value and its default: words per minute; 0 to 99; percent.
 _NUMBERS = {"rate": (80, 450, 175), "pitch": (0, 99, 50), "volume": (0, 200, 100)}

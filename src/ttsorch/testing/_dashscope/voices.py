@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ttsorch.models import JsonValue
-from ttsorch.testing._dashscope_clips import check_clip
-from ttsorch.testing._dashscope_wire import (
+from ttsorch.testing._dashscope.clips import check_clip
+from ttsorch.testing._dashscope.wire import (
     Refused,
     Switches,
     Throttle,

@@ -9,14 +9,14 @@ import secrets
 from collections.abc import Mapping
 
 from ttsorch.models import JsonValue
-from ttsorch.testing._dashscope_voices import (
+from ttsorch.testing._dashscope.voices import (
     Account,
     EnrolledVoice,
     design_of,
     moment,
     page_of,
 )
-from ttsorch.testing._dashscope_wire import invalid, section, text_of
+from ttsorch.testing._dashscope.wire import invalid, section, text_of
 
 MODEL = "voice-enrollment"
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from ttsorch.models import JsonValue
-from ttsorch.testing._modal_bodies import LANGUAGES, job_id_of, json_object, refusal, required
-from ttsorch.testing._modal_jobs import CallState, ModalJob, new_call_id
-from ttsorch.testing._modal_switches import ModalSwitches
+from ttsorch.testing._modal.bodies import LANGUAGES, job_id_of, json_object, refusal, required
+from ttsorch.testing._modal.jobs import CallState, ModalJob, new_call_id
+from ttsorch.testing._modal.switches import ModalSwitches
 from ttsorch.testing.speakers import Speaker
 from ttsorch.testing.vendor_exchange import VendorReply, VendorRequest
 from ttsorch.testing.vendor_ledger import VendorLedger

@@ -15,7 +15,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from ttsorch.testing._dashscope_wire import DashScopeLedger, Switches, new_request_id
+from ttsorch.testing._dashscope.wire import DashScopeLedger, Switches, new_request_id
 from ttsorch.testing.vendor_server import VendorReply, VendorRequest
 
 PATH = "/results/"

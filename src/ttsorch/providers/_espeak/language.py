@@ -9,7 +9,7 @@ import unicodedata
 from collections import Counter
 
 from ttsorch.errors import ValidationError
-from ttsorch.providers._espeak_catalog import Catalog, EngineVoice
+from ttsorch.providers._espeak.catalog import Catalog, EngineVoice
 
 _AUTO = "auto"
 _SHOWN_LANGUAGES = 20

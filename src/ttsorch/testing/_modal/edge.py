@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from ttsorch.testing._modal_bodies import Refused
-from ttsorch.testing._modal_jobs import new_call_id
-from ttsorch.testing._modal_switches import ModalSwitches
+from ttsorch.testing._modal.bodies import Refused
+from ttsorch.testing._modal.jobs import new_call_id
+from ttsorch.testing._modal.switches import ModalSwitches
 from ttsorch.testing.vendor_exchange import Answer, VendorReply, VendorRequest
 
 _CALL_ID = "__modal_function_call_id"

@@ -9,9 +9,9 @@ import re
 from collections.abc import Mapping
 
 from ttsorch.models import JsonValue
-from ttsorch.testing._dashscope_results import ResultStore
-from ttsorch.testing._dashscope_voices import Account
-from ttsorch.testing._dashscope_wire import (
+from ttsorch.testing._dashscope.results import ResultStore
+from ttsorch.testing._dashscope.voices import Account
+from ttsorch.testing._dashscope.wire import (
     Refused,
     choice_of,
     invalid,

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ttsorch.testing._modal_bodies import LANGUAGES
+from ttsorch.testing._modal.bodies import LANGUAGES
 from ttsorch.testing.speakers import Speaker
 
 _ID_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

@@ -1,7 +1,7 @@
 """The voices that an account keeps, for operators: listing, looking up and deleting them.
 
 One URL, two vocabularies. Qwen-TTS voices are ready when they are made; voices of the CosyVoice and
-qwen-audio models are deployed first, and say in ``status`` how far that is. Pages as in ``_dashscope_wire``.
+qwen-audio models are deployed first, and say in ``status`` how far that is. Pages as in ``_qwen/wire``.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from ttsorch._http import JsonObject, Reply
 from ttsorch.errors import ProviderError
 from ttsorch.models import JsonValue
-from ttsorch.providers._dashscope_wire import is_qwen_tts, read_object
+from ttsorch.providers._qwen.wire import is_qwen_tts, read_object
 
 _READY_STATUSES = (None, "OK")
 
@@ -81,7 +81,7 @@ def read_page(
 ) -> KeptVoices:
     """
     Raises:
-        ProviderError: see :func:`~ttsorch.providers._dashscope_wire.read_object`.
+        ProviderError: see :func:`~ttsorch.providers._qwen.wire.read_object`.
     """
     output = _output(reply, secrets)
     listed = output.get("voice_list")
@@ -102,7 +102,7 @@ def read_kept(
     """The voice that was asked for; None if there is none.
 
     Raises:
-        ProviderError: see :func:`~ttsorch.providers._dashscope_wire.read_object`.
+        ProviderError: see :func:`~ttsorch.providers._qwen.wire.read_object`.
     """
     output = _unless_missing(reply, secrets)
     # The family that deploys its voices doesn't repeat the id.
@@ -113,7 +113,7 @@ def read_deleted(reply: Reply, secrets: Sequence[str]) -> bool:
     """Whether it was deleted; False if there was none.
 
     Raises:
-        ProviderError: see :func:`~ttsorch.providers._dashscope_wire.read_object`.
+        ProviderError: see :func:`~ttsorch.providers._qwen.wire.read_object`.
     """
     return _unless_missing(reply, secrets) is not None
 

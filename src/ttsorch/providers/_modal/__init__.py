@@ -1,0 +1,1 @@
+"""The parts of the Modal provider: settings, requests out, replies in, and what an error means."""
