@@ -54,6 +54,8 @@ logger = logging.getLogger("ttsorch")
 
 _SUBMIT_TRIES = 3
 _QUIET_SECONDS = 30.0
+#: How long after its deadline a job may still be worth stopping.
+_DEBT_LASTS = timedelta(hours=1)
 
 _ID_TAKEN = ErrorInfo(
     Category.VALIDATION,
@@ -370,7 +372,7 @@ class Steps:
         """Tell the provider to stop, if that is still owed; the sweep tries again if it can't be told. A
         process that doesn't know the provider leaves that to one that does, while there may be one."""
         known = job.task.provider in self._providers
-        if not known and self._journal.now() < job.task.finish_by:
+        if not known and self._journal.now() < job.task.finish_by + _DEBT_LASTS:
             return job
         if await self._tell_to_cancel(job.task):
             return await self._journal.commit(job, states.CancelSettled())

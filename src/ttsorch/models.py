@@ -285,7 +285,7 @@ class Running:
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The provider says that the job failed for good. ``doubtful``: it says the same when it only could
-    not look, so it has to say it twice in a row before it is believed."""
+    not look, so it has to say it again some seconds later before it is believed."""
 
     error: ErrorInfo
     doubtful: bool = False

@@ -297,8 +297,9 @@ class AnswerArrived:
     receipt: Mapping[str, JsonValue] | None
 
     def apply(self, task: Task, now: datetime) -> Task:
+        known = task.voice.provider_voice_id is not None
         return replace(
-            _bound(task, self.voice),
+            task if known else _bound(task, self.voice),
             receipt=_receipts(task, self.receipt),
             outcome_open=_never_learned(task),
         )

@@ -17,7 +17,7 @@ from ttsorch._audio import HEAD, AudioFormat, AudioGate, sniff
 from ttsorch._clips import Clips
 from ttsorch.capabilities import MAX_CLIP_BYTES
 from ttsorch.errors import StorageUnavailable, ValidationError
-from ttsorch.models import Capabilities, Phase, SpeechRequest, Status, Voice
+from ttsorch.models import Capabilities, Job, Phase, SpeechRequest, Status, Voice
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -571,3 +571,29 @@ async def test_a_call_without_a_recording_waits_for_none() -> None:
             with anyio.fail_after(5):
                 assert completed(await polled_to_the_end(tts, await world.submitted(tts)))
             go_on.set()
+
+
+async def test_a_call_that_waited_for_room_until_its_deadline_is_not_made() -> None:
+    """Nothing has left, so nothing is unknown."""
+    policy = replace(POLICY, clip_concurrency=1)
+    world = World(provider := a_sender(direct=False), policy=policy)
+    begun, go_on = paused_at(provider, "submit")
+    jobs: list[Job] = []
+    async with world.running() as tts:
+        voice = await stored_clip(world)
+
+        async def submit() -> None:
+            jobs.append(await tts.submit(SpeechRequest("Hi.", voice), owner=OWNER))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(submit)
+            await begun.wait()
+            group.start_soon(submit)
+            await anyio.wait_all_tasks_blocked()
+            world.clock.advance(policy.finish_within + policy.accept_within)
+            go_on.set()
+    late = jobs[-1].task
+    assert provider.ledger.submits == 1
+    assert late.status is Status.FAILED
+    assert late.error is not None
+    assert late.error.code == "finish_deadline_passed"

@@ -158,6 +158,37 @@ async def test_a_debt_waits_for_a_process_that_knows_the_provider() -> None:
     assert not (await world.stored(job)).task.cancel_owed
 
 
+async def test_a_queued_task_of_a_provider_that_is_gone_can_be_cancelled() -> None:
+    """Nobody here knows whether its call would be a long one; nothing was sent, so nothing is owed."""
+    world = World(FakeDirectProvider("old"))
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+    world.provider = FakeJobProvider("new")
+    async with world.running() as tts:
+        await tts.sweep_once()
+        cancelled = await tts.cancel(job.task.id, owner=OWNER)
+    assert (cancelled.task.status, cancelled.task.cancel_owed) == (Status.CANCELLED, False)
+
+
+async def test_a_debt_is_given_up_an_hour_after_its_deadline() -> None:
+    """When no process knows the provider any more: everything ends."""
+    old = FakeJobProvider("old")
+    world = World(old)
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+    world.provider = FakeJobProvider("new")
+    async with world.running() as tts:
+        await tts.cancel(job.task.id, owner=OWNER)
+        world.clock.advance((job.task.finish_by - world.clock()).total_seconds() + 3599)
+        await tts.sweep_once()
+        assert (await world.stored(job)).task.cancel_attempts == 0
+        for _ in range(POLICY.max_cancel_attempts):
+            world.clock.advance(120)
+            await tts.sweep_once()
+    assert not (await world.stored(job)).task.cancel_owed
+    assert old.ledger.cancels == []
+
+
 async def test_a_poll_says_that_the_provider_is_not_configured() -> None:
     """It can't be asked here: shown to this poll, stored nowhere."""
     old, new = FakeJobProvider("old"), FakeJobProvider("new")

@@ -1,8 +1,10 @@
 """An orchestrator that pays a fake vendor over real sockets, and the audit: its rows against the bill."""
 
-from collections.abc import AsyncIterator, Iterator
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
@@ -39,6 +41,10 @@ class Sale:
 
     owner: str
     label: str
+
+    @property
+    def voice_id(self) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.label))
 
 
 @dataclass
@@ -81,16 +87,15 @@ class Till:
 
     async def _clone(self, sale: Sale) -> None:
         for _ in range(2):
-            try:
-                await self.tts.upload_clip(sale.label, a_clip(), owner=sale.owner)
-            except BlobExists:
-                pass
-            try:
-                await self.tts.clone_voice(
-                    sale.label, name=sale.label, owner=sale.owner, language="English"
-                )
-            except TtsorchError:
-                continue
+            asked: tuple[Callable[..., Awaitable[object]], ...] = (
+                partial(self.tts.upload_clip, sale.voice_id, a_clip()),
+                partial(self.tts.clone_voice, sale.voice_id, name=sale.label, language="English"),
+            )
+            for ask in asked:
+                try:
+                    await ask(owner=sale.owner)
+                except TtsorchError:
+                    continue
 
     async def _request(self, sale: Sale) -> SpeechRequest:
         if not self.call.of_modal:

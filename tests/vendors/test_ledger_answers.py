@@ -164,10 +164,9 @@ async def test_what_began_and_failed_is_left_to_the_user(call: Call) -> None:
         await till.audit()
         for sale in till.sales:
             jobs = await till.jobs_of(sale)
-            assert len(till.accepted(sale)) == len(jobs)
-            # A second clone_voice is the user's own second try.
-            assert len(jobs) == 1 + (call is Call.QWEN_CLONE)
-            assert Status.FAILED in [job.task.status for job in jobs]
+            # Also when the verb is repeated: what repeats it may be a proxy.
+            assert len(till.accepted(sale)) == len(jobs) == 1
+            assert jobs[0].task.status is Status.FAILED
 
 
 def confessions(call: Call) -> list[VendorReply]:

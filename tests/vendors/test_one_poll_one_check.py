@@ -11,7 +11,7 @@ import pytest
 from tests.vendors.on_sockets import Call, Vendor
 from tests.vendors.paying import Sale, Till, a_market
 from ttsorch.contract import ContractHandler, HttpRequest
-from ttsorch.models import Status
+from ttsorch.models import Policy, Status
 from ttsorch.testing.vendor_server import WireFault
 
 pytestmark = pytest.mark.anyio
@@ -160,8 +160,9 @@ async def test_a_task_that_failed_or_was_cancelled_is_not_asked_about() -> None:
                 await task.till.tts.cancel(task.task_id, owner=task.sale.owner)
             else:
                 task.vendor.modal.fail(task.vendor.ledger.accepted[0].id, "CUDA out of memory")
-                # Modal's word of a failure counts when it was said twice.
+                # Modal's word of a failure counts when it is said again some time later.
                 await task.poll()
+                task.till.clock.advance(Policy().check_interval)
                 await task.poll()
             before = task.questions()
             for _ in range(3):
