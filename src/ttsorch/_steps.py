@@ -8,7 +8,6 @@ status check, and leaves a row from which anybody can go on. Which transitions a
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -19,21 +18,20 @@ import anyio.lowlevel
 
 from ttsorch import states
 from ttsorch._asking import asked, backoff, plain
+from ttsorch._calls import PaidCalls
 from ttsorch._clips import Clips, ClipUnavailable
 from ttsorch._journal import Journal
-from ttsorch._retry import RetryBudget, may_be_sent_again, retry_call
+from ttsorch._retry import may_be_sent_again
 from ttsorch._storing import Storing
 from ttsorch.errors import (
     Category,
     ProviderError,
-    ProviderRejected,
     ProviderUnavailable,
     TaskCancelled,
     ValidationError,
 )
 from ttsorch.models import (
     Accepted,
-    Attempt,
     ErrorInfo,
     Failed,
     Job,
@@ -42,17 +40,14 @@ from ttsorch.models import (
     Policy,
     Ready,
     Running,
-    SpeechRequest,
-    SubmitResult,
     Task,
     TaskKind,
     Ticket,
 )
-from ttsorch.protocols import BlobStore, Provider, VoiceCloning, VoiceDesign, VoiceStore
+from ttsorch.protocols import BlobStore, Provider, VoiceStore
 
 logger = logging.getLogger("ttsorch")
 
-_SUBMIT_TRIES = 3
 _QUIET_SECONDS = 30.0
 #: How long after its deadline a job may still be worth stopping.
 _DEBT_LASTS = timedelta(hours=1)
@@ -88,8 +83,7 @@ class Steps:
         self._policy = policy
         self._on_unknown = on_unknown
         self._quiet_until: dict[str, float] = {}
-        self._clip_slots = anyio.Semaphore(policy.clip_concurrency)
-        self._budgets = {name: RetryBudget() for name in providers}
+        self._calls = PaidCalls(providers=providers, clips=self._clips, policy=policy)
         self._by_phase: Mapping[Phase, Callable[[Job], Awaitable[Job]]] = {
             Phase.QUEUED: self._start,
             Phase.SUBMITTING: self._lose_submit,
@@ -121,10 +115,7 @@ class Steps:
 
     def runs_here(self, task: Task) -> bool:
         """Whether the task's speech, or its voice, is made by a long call of ours, which stopping ends."""
-        provider = self._providers.get(task.provider)
-        if provider is None:
-            return False
-        return provider.capabilities.direct or task.kind is not TaskKind.GENERATE
+        return self._calls.take_long(task)
 
     def synthesizes(self, task: Task) -> bool:
         """Whether the task's next step is such a call."""
@@ -165,13 +156,14 @@ class Steps:
         called = False
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
-            async with self._room_for_clip(job.task):
-                if self._journal.seconds_left(job.task) <= 0:
+            async with self._calls.room(job.task):
+                left = self._journal.seconds_left(job.task)
+                if left <= 0:
                     # It waited for room until it was too late; nothing has left.
                     return await self._journal.commit(job, states.DeadlinePassed())
-                call = await self._prepared_call(job)
+                call = await self._calls.prepared(job)
                 called = True
-                result = await self._call(job, call)
+                result = await self._calls.make(job.task, call, left)
         except ProviderError as error:
             return await self._submit_failed(job, error)
         except ClipUnavailable as error:
@@ -192,44 +184,6 @@ class Steps:
         if result.audio is not None:
             return await self._storing.store_in_hand(job, result, result.audio)
         return await self._result_ready(job, result)
-
-    def _room_for_clip(self, task: Task) -> AbstractAsyncContextManager[object]:
-        """A recording is held in memory, more than once over, for as long as its call takes."""
-        sent = task.kind is TaskKind.CLONE or self._provider_of(task).capabilities.sends_clip
-        return self._clip_slots if sent else nullcontext()
-
-    async def _prepared_call(self, job: Job) -> Callable[[], Awaitable[SubmitResult]]:
-        """The one call that may cost money, with all that it needs at hand."""
-        task, provider = job.task, self._provider(job)
-        attempt = Attempt(key=task.id, number=task.attempts)
-        if task.kind is TaskKind.DESIGN_PREVIEW and isinstance(provider, VoiceDesign):
-            return partial(provider.design, task.voice, attempt)
-        if task.kind is TaskKind.CLONE and isinstance(provider, VoiceCloning):
-            clip = await self._clips.load(task.voice.reference_audio_key or "")
-            return partial(provider.clone, task.voice, clip, attempt)
-        if task.kind is not TaskKind.GENERATE:
-            raise ProviderRejected(code="unsupported", detail=f"{task.provider} can't {task.kind}")
-        request = SpeechRequest(
-            text=job.generation.text if job.generation else "",
-            voice=task.voice,
-            language=job.generation.language if job.generation else "Auto",
-            options=task.options,
-        )
-        if provider.capabilities.sends_clip and task.voice.reference_audio_key:
-            clip = await self._clips.load(task.voice.reference_audio_key)
-            request = replace(request, clip=clip)
-        return partial(provider.submit, request, attempt)
-
-    async def _call(self, job: Job, call: Callable[[], Awaitable[SubmitResult]]) -> SubmitResult:
-        left = self._journal.seconds_left(job.task)
-        # Each try is bounded and guarded by itself: a certain "not sent" may be repeated, a doubt never.
-        # A call that takes long goes back into the queue instead, with a longer wait.
-        return await retry_call(
-            partial(asked, left, call, ambiguous=True),
-            attempts=1 if self.runs_here(job.task) else _SUBMIT_TRIES,
-            deadline=min(left, self._policy.submit_retry),
-            budget=self._budgets[job.task.provider],
-        )
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:
         info = ErrorInfo.of(error)
@@ -400,10 +354,7 @@ class Steps:
     # --- what the steps share -------------------------------------------------------------------------
 
     def _provider(self, job: Job) -> Provider:
-        return self._provider_of(job.task)
-
-    def _provider_of(self, task: Task) -> Provider:
-        return self._providers[task.provider]
+        return self._providers[job.task.provider]
 
 
 def _troubled(job: Job, error: ProviderError) -> Job:
