@@ -157,12 +157,12 @@ class Steps:
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()
             async with self._calls.room(job.task):
-                left = self._journal.seconds_left(job.task)
-                if left <= 0:
-                    # It waited for room until it was too late; nothing has left.
-                    return await self._journal.commit(job, states.DeadlinePassed())
                 call = await self._calls.prepared(job)
+                if self._journal.now() >= min(job.task.accept_by, job.task.finish_by):
+                    # It waited for room until it was too late to begin; nothing has left.
+                    return await self._journal.commit(job, states.TaskFailed(states.NOT_ACCEPTED))
                 called = True
+                left = self._journal.seconds_left(job.task)
                 result = await self._calls.make(job.task, call, left)
         except ProviderError as error:
             return await self._submit_failed(job, error)
@@ -173,7 +173,8 @@ class Steps:
         except anyio.get_cancelled_exc_class():
             # We are being shut down. Whoever comes next needn't wait for the lease to expire.
             lost = self._journal.lost("stopped while the submit was under way")
-            put_back = states.SubmitDeferred(lost.error, self._journal.now())
+            not_sent = ProviderUnavailable(code="not_sent", detail="stopped before the call")
+            put_back = states.SubmitDeferred(ErrorInfo.of(not_sent), self._journal.now())
             await self._journal.commit(job, lost if called else put_back)
             raise
         if isinstance(result, Accepted):
@@ -196,7 +197,9 @@ class Steps:
         """Nothing runs at the provider. A job provider's caller is waiting to hear of it; what takes long
         is tried again, since nobody waits for that."""
         if not (again and self.runs_here(job.task)):
-            return await self._journal.commit(job, states.TaskFailed(info))
+            after = await self._journal.commit(job, states.TaskFailed(info))
+            cancelled = after.task.phase is Phase.CANCELLED and after.task.outcome_open
+            return await self._storing.keep_late(after, Ready()) if cancelled else after
         wait = max(info.retry_after or 0.0, backoff(self._policy.submit_backoff, job.task.attempts))
         if self._journal.after(wait) >= min(job.task.accept_by, job.task.finish_by):
             # Told to come back when it is too late: no use in waiting for that.
@@ -251,6 +254,9 @@ class Steps:
     async def _resolve_unknown(self, job: Job) -> Job:
         """Ask again only if that was allowed, and not for ever; else wait for a late answer until the
         deadline."""
+        if _made_without_preview(job.task):
+            lost = self._storing.preview_lost("its answer came too late to be stored")
+            return await self._journal.commit(job, lost)
         policy = self._on_unknown or self._provider(job).capabilities.on_unknown
         if policy is not OnUnknown.RESUBMIT:
             return job
@@ -327,7 +333,8 @@ class Steps:
         process that doesn't know the provider leaves that to one that does, while there may be one."""
         known = job.task.provider in self._providers
         if not known and self._journal.now() < job.task.finish_by + _DEBT_LASTS:
-            return job
+            later = self._journal.after(_QUIET_SECONDS)
+            return await self._journal.commit(job, states.CancelDeferred(later, tried=False))
         if await self._tell_to_cancel(job.task):
             return await self._journal.commit(job, states.CancelSettled())
         tries = job.task.cancel_attempts + 1
@@ -355,6 +362,10 @@ class Steps:
 
     def _provider(self, job: Job) -> Provider:
         return self._providers[job.task.provider]
+
+
+def _made_without_preview(task: Task) -> bool:
+    return task.kind is TaskKind.DESIGN_PREVIEW and task.voice.provider_voice_id is not None
 
 
 def _troubled(job: Job, error: ProviderError) -> Job:

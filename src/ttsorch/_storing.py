@@ -104,7 +104,12 @@ class Storing:
             return await self._store(job, self._reopened(left_behind))
         if job.task.envelope is not None:
             return await self._store(job, fetch(job.task.envelope))
-        lost = self._lost(job, "whoever held the speech died before it was stored")
+        why = "whoever held the speech died before it was stored"
+        if job.task.error is not None:
+            why = f"{why}; last: {job.task.error.code}"
+        lost = self._lost(job, why)
+        if isinstance(lost, states.TaskFailed):
+            return await self._journal.commit(job, lost)
         # When it was our own storage that failed, that is what the operator has to read.
         return await self._journal.commit(job, replace(lost, error=job.task.error or lost.error))
 
@@ -187,6 +192,10 @@ class Storing:
         made = job.task.voice.provider_voice_id is not None
         if not made or job.task.kind is not TaskKind.DESIGN_PREVIEW:
             return self._journal.lost(detail)
+        return self.preview_lost(detail)
+
+    def preview_lost(self, detail: str) -> states.TaskFailed:
+        """The end of a preview whose voice is on the row, and whose audio is gone."""
         error = ResultExpired(
             "The voice was made, but its preview was lost. Please try again.",
             code="preview_lost",

@@ -228,13 +228,13 @@ class ErrorInfo:
             code=self.code,
             detail=self.detail,
             retryable=self.retryable,
-            retry_after=self.retry_after,
+            # What may be paid again isn't for a proxy to repeat.
+            retry_after=None if self.started or self.ambiguous else self.retry_after,
+            http_status=502 if self.started or self.ambiguous else None,
             provider_code=self.provider_code,
             request_id=self.request_id,
             ambiguous=self.ambiguous,
             started=self.started,
-            # What may be paid again isn't for a proxy to repeat.
-            http_status=502 if self.started or self.ambiguous else None,
         )
 
 
@@ -521,7 +521,7 @@ class Policy:
     submit_backoff: float = 1.0
     submit_retry: float = 5.0
     max_finalize_attempts: int = 20
-    max_bad_results: int = 3
+    max_bad_results: int = 6
     finalize_backoff: float = 1.0
     max_cancel_attempts: int = 5
     cancel_backoff: float = 5.0

@@ -265,7 +265,7 @@ class DeadlinePassed:
             error = replace(task.error, detail=f"{error.detail}; last: {task.error.detail}")
         elif task.error is not None:
             error = replace(error, detail=f"{error.detail}; last: {task.error.code}")
-        return _owing(_ended(task, now, error=error), now)
+        return _owing(_given_up(task, now, error), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +275,7 @@ class CancelRequested:
     error: ErrorInfo
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return _owing(_ended(task, now, error=self.error), now)
+        return _owing(_given_up(task, now, self.error), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +285,8 @@ class TicketArrived:
     ticket: Ticket = field(repr=False)
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return _owing(replace(task, ticket=self.ticket, outcome_open=False), now)
+        arrived = replace(task, ticket=self.ticket, outcome_open=_never_learned(task))
+        return _owing(arrived, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,18 +302,24 @@ class AnswerArrived:
         return replace(
             task if known else _bound(task, self.voice),
             receipt=_receipts(task, self.receipt),
-            outcome_open=_never_learned(task),
+            # Of a task that goes on, the calls are still counted up.
+            outcome_open=_never_learned(task) if task.status.terminal else task.outcome_open,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class CancelDeferred:
-    """The provider could not be told to stop; try again at ``retry_at``."""
+    """The provider could not be told to stop, or (not ``tried``) not from here; again at ``retry_at``."""
 
     retry_at: datetime
+    tried: bool = True
 
     def apply(self, task: Task, now: datetime) -> Task:
-        return replace(task, cancel_attempts=task.cancel_attempts + 1, next_action_at=self.retry_at)
+        return replace(
+            task,
+            cancel_attempts=task.cancel_attempts + self.tried,
+            next_action_at=self.retry_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +372,11 @@ def _ended(task: Task, now: datetime, error: ErrorInfo | None) -> Task:
     )
 
 
+def _given_up(task: Task, now: datetime, error: ErrorInfo) -> Task:
+    open_still = task.outcome_open or _never_learned(task)
+    return replace(_ended(task, now, error=error), outcome_open=open_still)
+
+
 def _bound(task: Task, made: ProviderVoice | None) -> Task:
     """The voice that a call made is on the row before anything else happens: it may have been paid for."""
     if made is None:
@@ -403,21 +415,24 @@ def _owing(task: Task, now: datetime) -> Task:
     return replace(task, cancel_owed=True, next_action_at=now)
 
 
-def _deadline_error(code: str, detail: str) -> ErrorInfo:
+def _deadline_error(code: str, detail: str, *, ambiguous: bool = False) -> ErrorInfo:
     return ErrorInfo(
         category=Category.TIMEOUT,
         code=code,
         message=ProviderTimeout.default_message,
         detail=detail,
+        ambiguous=ambiguous,
     )
 
 
-_NOT_ACCEPTED = _deadline_error("accept_deadline_passed", "no attempt was accepted in time")
-_NOT_KNOWN = _deadline_error("submission_outcome_unknown", "the submit was never answered")
+NOT_ACCEPTED = _deadline_error("accept_deadline_passed", "no attempt was accepted in time")
+_NOT_KNOWN = _deadline_error(
+    "submission_outcome_unknown", "the submit was never answered", ambiguous=True
+)
 _NOT_FINISHED = _deadline_error("finish_deadline_passed", "accepted, but not finished in time")
 
 _DEADLINE_ERRORS: Mapping[Phase, ErrorInfo] = {
-    Phase.QUEUED: _NOT_ACCEPTED,
+    Phase.QUEUED: NOT_ACCEPTED,
     Phase.SUBMITTING: _NOT_FINISHED,
     Phase.SUBMIT_UNKNOWN: _NOT_KNOWN,
     Phase.RUNNING: _NOT_FINISHED,
@@ -452,6 +467,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
     },
     Phase.SUBMIT_UNKNOWN: {
         Resubmit: Phase.QUEUED,
+        AnswerArrived: Phase.SUBMIT_UNKNOWN,
         SubmitAccepted: Phase.RUNNING,
         ResultReady: Phase.READY,
         **_ENDS,

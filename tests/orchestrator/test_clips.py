@@ -596,4 +596,4 @@ async def test_a_call_that_waited_for_room_until_its_deadline_is_not_made() -> N
     assert provider.ledger.submits == 1
     assert late.status is Status.FAILED
     assert late.error is not None
-    assert late.error.code == "finish_deadline_passed"
+    assert (late.error.code, late.outcome_open) == ("accept_deadline_passed", False)

@@ -452,7 +452,9 @@ async def test_our_own_storage_is_named_when_it_lost_the_preview() -> None:
         assert job.task.phase is Phase.READY
         world.clock.advance(60)
         job = await tts.poll_once(job.task.id, owner=OWNER)
-    assert (job.task.status, code_of(job)) == (Status.FAILED, "disk_full")
+    assert (job.task.status, code_of(job)) == (Status.FAILED, "preview_lost")
+    assert job.task.error is not None
+    assert "disk_full" in (job.task.error.detail or "")
     assert job.task.voice.provider_voice_id == "design-1"
 
 

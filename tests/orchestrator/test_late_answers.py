@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 
 import anyio
@@ -10,15 +11,24 @@ import pytest
 
 from tests.orchestrator.voices import CLIP, VOICE, cloned, previewed, refusal, tasks_of
 from tests.orchestrator.world import OWNER, POLICY, World, paused_at, polled_to_the_end
-from ttsorch.errors import ProviderRejected, ProviderUnavailable, StorageUnavailable, TtsorchError
+from ttsorch import states
+from ttsorch.errors import (
+    Category,
+    ProviderRejected,
+    ProviderUnavailable,
+    StorageUnavailable,
+    TtsorchError,
+)
 from ttsorch.models import (
     Attempt,
     AudioStream,
     CheckResult,
+    ErrorInfo,
     Generation,
     Job,
     OnUnknown,
     Phase,
+    ProviderVoice,
     Ready,
     SpeechRequest,
     Status,
@@ -261,3 +271,58 @@ async def test_every_bill_of_a_task_is_on_its_row() -> None:
         job = await polled_to_the_end(tts, await world.submitted(tts))
     assert (job.task.status, len(provider.ledger.accepted)) == (Status.COMPLETED, 2)
     assert job.task.receipt == {"request_id": "r-2", "earlier": [{"request_id": "r-1"}]}
+
+
+async def test_a_preview_that_comes_after_it_was_given_up_for_lost_keeps_its_voice() -> None:
+    """Its process was away for longer than its lease; the voice is on the row, and is not made again."""
+    world = World(provider := FakeCastingProvider(on_unknown=OnUnknown.RESUBMIT))
+    async with world.running() as tts:
+        queued = await previewed(tts)
+    now = world.clock()
+    started = states.advance(queued.task, states.SubmitStarted("provider_synthesizing"), now)
+    lost = ErrorInfo(Category.TIMEOUT, "submission_outcome_unknown", "Lost.")
+    unknown = states.advance(started, states.SubmitLost(lost, now + timedelta(minutes=1)), now)
+    late = states.advance(unknown, states.AnswerArrived(ProviderVoice("design-9"), None), now)
+    assert (late.phase, late.outcome_open) == (Phase.SUBMIT_UNKNOWN, True)
+    for task, version in ((started, 1), (unknown, 2), (late, 3)):
+        assert await world.tasks.replace(task, None, expected_version=version)
+    async with world.running(on_unknown=OnUnknown.RESUBMIT) as tts:
+        job = await tts.poll_once(queued.task.id, owner=OWNER)
+    assert job.task.error is not None
+    assert (job.task.error.code, job.task.voice.provider_voice_id) == ("preview_lost", "design-9")
+    assert provider.ledger.submits == 0
+
+
+async def test_a_refusal_that_comes_after_a_cancel_closes_the_question() -> None:
+    """Nothing was begun, so nothing is left on the list of unknown outcomes."""
+    world = World(provider := FakeJobProvider())
+    begun, go_on = paused_at(provider, "submit")
+    provider.script.submit.append(ProviderRejected())
+    async with world.running() as tts, anyio.create_task_group() as group:
+        group.start_soon(world.submitted, tts)
+        await begun.wait()
+        [job] = await tts.list_tasks(owner=OWNER)
+        await tts.cancel(job.task.id, owner=OWNER)
+        go_on.set()
+    after = (await world.stored(job)).task
+    assert (after.phase, after.outcome_open) == (Phase.CANCELLED, False)
+    assert await world.tasks.list_unknown() == []
+
+
+async def test_a_step_that_was_put_back_is_not_said_to_be_unknown() -> None:
+    """It stopped before its call; when its time is over, that is not the reason."""
+    world = World(FakeDirectProvider())
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        put_back = ErrorInfo(Category.PROVIDER_UNAVAILABLE, "not_sent", "Later.", detail="stopped")
+        started = states.advance(job.task, states.SubmitStarted("w"), world.clock())
+        task = states.advance(
+            started, states.SubmitDeferred(put_back, world.clock()), world.clock()
+        )
+        ended = states.advance(task, states.DeadlinePassed(), world.clock())
+    assert ended.error is not None
+    assert (ended.error.code, ended.error.ambiguous, ended.outcome_open) == (
+        "not_sent",
+        False,
+        False,
+    )

@@ -58,10 +58,10 @@ async def test_a_result_host_may_be_away_for_minutes(trouble: Callable[[], Provi
 
 
 async def test_bad_speech_between_outages_does_not_get_more_tries() -> None:
-    """A result that is no audio is given up by its third fetch, though an outage has as many as there
+    """A result that is no audio is given up by its sixth fetch, though an outage has as many as there
     are."""
     provider = FakeJobProvider(checks_until_ready=0)
-    provider.script.fetch.extend([ProviderUnavailable(), ProviderUnavailable(), CorruptResult()])
+    provider.script.fetch.extend([*(ProviderUnavailable() for _ in range(5)), CorruptResult()])
     world = World(provider)
     async with world.running() as tts:
         job = await swept_to_the_end(world, tts, await world.submitted(tts), every=60)

@@ -593,7 +593,7 @@ async def test_a_200_that_is_not_speech_is_never_stored(audio: bytes) -> None:
             world.clock.advance(60)
     assert job.task.error is not None
     assert job.task.error.category is Category.PROVIDER_UNAVAILABLE
-    assert provider.ledger.fetches == POLICY.max_bad_results == 3
+    assert provider.ledger.fetches == POLICY.max_bad_results == 6
     assert await world.blob_keys() == []
 
 

@@ -2,7 +2,7 @@
 
 Reads one order per line from standard input, and forks for each, since an interpreter's start would take
 longer than the job. Says ``began`` and its process id, ``acknowledged`` and the task's id when a submit has
-returned, and at the end ``killed`` or ``untouched`` with the number of places that were passed.
+returned, and at the end ``killed`` or ``untouched``.
 """
 
 import json
@@ -84,7 +84,6 @@ async def speak(order: Order) -> None:
     await provider.aclose()
     await blobs.aclose()
     await tasks.aclose()
-    say("untouched", plan.places)
 
 
 def provider_of(order: Order) -> ModalProvider | QwenProvider:
@@ -112,10 +111,11 @@ def main() -> None:
             time.sleep(order.within)
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
+        # Said here and once: a child that said it itself could still be killed after that.
         if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
             say("killed")
-        elif status:
-            say("broken", status)
+        else:
+            say("broken" if status else "untouched", status)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ JSON text. Text, not a database's own JSON type, because what a vendor sends may
 
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
@@ -27,6 +28,7 @@ Column: TypeAlias = str | int | float | None
 #: A row as a driver hands it over; the schema vouches for the types.
 Row: TypeAlias = Mapping[str, Any]
 
+_ERROR_FIELDS = frozenset(field.name for field in fields(ErrorInfo))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -243,7 +245,8 @@ def _error_to_json(error: ErrorInfo | None) -> str | None:
 def _error_from_json(text: str | None) -> ErrorInfo | None:
     if text is None:
         return None
-    values = json.loads(text)
+    # A newer version may have written more than this one knows.
+    values = {key: value for key, value in json.loads(text).items() if key in _ERROR_FIELDS}
     return ErrorInfo(**{**values, "category": Category(values["category"])})
 
 

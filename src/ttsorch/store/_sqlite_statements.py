@@ -109,7 +109,7 @@ def _is_readable(row: Row) -> bool:
     its neighbours from the sweep."""
     try:
         task_from_row(row)
-    except ValueError:
+    except (KeyError, TypeError, ValueError):
         logger.exception("task %s can't be read and is left alone", row["id"])
         return False
     return True
