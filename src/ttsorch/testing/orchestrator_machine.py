@@ -473,6 +473,9 @@ class OrchestratorMachine(RuleBasedStateMachine):
             anyio.run(process)
         except (Crash, TtsorchError, BaseExceptionGroup) as error:
             _check_expected(error, plan)
+        # A store may go on writing what a crash cut off, as a dead process's never would. Writes come in
+        # order, so that after one more (of nothing) all of them are there.
+        anyio.run(self.tasks.record_poll, "nobody", "nothing")
 
     def _notice(self) -> None:
         """Learn of tasks whose submit was never answered to us, as a database administrator would."""
