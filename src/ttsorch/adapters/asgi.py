@@ -75,7 +75,14 @@ def _request(scope: Scope, receive: Receive, authenticate: Authenticate) -> Http
         body=_body(receive),
         authenticate=owner,
         root=quote(root),
+        scheme=str(scope.get("scheme", "http")),
+        peer=_peer(scope),
     )
+
+
+def _peer(scope: Scope) -> str | None:
+    client = cast("tuple[str, int] | None", scope.get("client"))
+    return client[0] if client else None
 
 
 def _headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:

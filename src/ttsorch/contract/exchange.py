@@ -16,7 +16,9 @@ class HttpRequest:
     ``path`` is percent-decoded and begins with ``/api``; ``root`` is what stands before that in the URL
     when the application is mounted somewhere. ``query`` is the raw query string. The names in ``headers``
     are lower-case, repeated ones joined by ``", "`` (RFC 9110, 5.3). ``authenticate`` is the host's: it
-    returns the owner's id, or None; the handler decides when to ask.
+    returns the owner's id, or None; the handler decides when to ask. ``scheme`` and ``peer`` are those of
+    the connection that the request came over: "https" if it was encrypted, and the other end's IP address,
+    None where there is none (a Unix socket).
     """
 
     method: str
@@ -26,6 +28,8 @@ class HttpRequest:
     body: AsyncGenerator[bytes, None]
     authenticate: Callable[[], Awaitable[str | None]]
     root: str = ""
+    scheme: str = "http"
+    peer: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
