@@ -14,7 +14,7 @@ Query: TypeAlias = Mapping[str, str]
 Cursor: TypeAlias = tuple[datetime, str]
 
 PER_PAGE = 20
-_MAX_PER_PAGE = 100
+MAX_PER_PAGE = 100
 #: No database has so many rows, and page times per_page still fits a 64-bit integer.
 _MAX_PAGE = 10**9
 
@@ -52,7 +52,7 @@ def page_number(query: Query) -> int:
 
 def per_page(query: Query) -> int:
     """``per_page``, at most 100; junk is the default."""
-    return min(_count(query.get("per_page", ""), default=PER_PAGE), _MAX_PER_PAGE)
+    return min(_count(query.get("per_page", ""), default=PER_PAGE), MAX_PER_PAGE)
 
 
 def limit(query: Query, cap: int) -> int:
