@@ -84,12 +84,17 @@ def _listening_socket(config: Config) -> socket.socket:
     """Bound before anything else is opened: a second server must not touch the first one's files."""
     try:
         family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+        listener = socket.create_server((config.host, config.port), family=family, backlog=2048)
     except OSError as error:
         raise CannotStart(
             f"cannot listen on {config.host}, port {config.port}: {_reason(error)}."
             " Is another server running there? PORT chooses another port."
         ) from error
+    # Connections inherit it. asyncio would set it on each by itself, but not if their listener was made
+    # without a protocol number, as this one was; and without it, an answer's last bytes wait up to 40 ms for
+    # the client to confirm the first ones.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _reason(error: OSError) -> str:

@@ -85,10 +85,10 @@ FIELDS: Mapping[tuple[str, str], str] = {
 
 def response_schemas(bodies: Iterable[type[Body]]) -> JsonObject:
     """The schemas of ``bodies``, of errors, and of all that these are made of, by name."""
-    models = sorted({ErrorResponse, *bodies}, key=lambda body: body.__name__)
+    models: set[type[Body]] = {ErrorResponse, *bodies}
     _, made = models_json_schema(
         # As for reading: when writing, pydantic takes what has a default for always there.
-        [(model, "validation") for model in models],
+        [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
         ref_template=f"{PREFIX}{{model}}",
     )
     schemas: Mapping[str, _Schema] = made["$defs"]
