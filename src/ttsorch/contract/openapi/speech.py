@@ -38,8 +38,12 @@ from ttsorch.models import TaskKind
 
 _TAG = "speech"
 
-#: Something that can be heard or seen: what is only spaces, controls and combining marks counts as missing.
-AUDIBLE: JsonObject = {"type": "string", "pattern": r"[^\p{Z}\p{M}\p{Cc}\p{Cf}]"}
+#: Something that can be heard or seen, and no NUL. The whole truth takes Unicode's tables: combining marks and
+#: zero-width characters alone count as missing, too.
+AUDIBLE: JsonObject = {
+    "type": "string",
+    "pattern": r"^[^\u0000]*[^\u0000-\u0020\u007f-\u00a0\u00ad][^\u0000]*$",
+}
 
 _LANGUAGE = Field(
     "language",
