@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from ttsorch.contract.handler import ROUTES
-from ttsorch.contract.openapi import about, history, speech, voices
+from ttsorch.contract.openapi import about, casting, history, speech, voices
 from ttsorch.contract.openapi.headers import HEADERS
 from ttsorch.contract.openapi.implied import head, options
 from ttsorch.contract.openapi.refusals import (
@@ -26,6 +26,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     **speech.OPERATIONS,
     **history.OPERATIONS,
     **voices.OPERATIONS,
+    **casting.OPERATIONS,
 }
 
 _INTRODUCTION = """\

@@ -1,10 +1,10 @@
 """What was said, and how it sounds (R7 to R10, section 5)."""
 
 from ttsorch.contract.openapi.parameters import PAGING, an_id, or_any_string, searching
-from ttsorch.contract.openapi.refusals import GENERATION_NOT_FOUND, INVALID_KEY
+from ttsorch.contract.openapi.refusals import GENERATION_NOT_FOUND, INVALID_KEY, LINK
 from ttsorch.contract.openapi.vocabulary import Answer, Link, Operation, Parameter, Refusal
 from ttsorch.contract.statuses import HISTORY_FILTERS
-from ttsorch.contract.wire import DeletedResponse, GenerationsResponse, RegenerateResponse
+from ttsorch.contract.wire import DoneResponse, GenerationsResponse, RegenerateResponse
 
 _TAG = "history"
 
@@ -70,7 +70,7 @@ _DELETE = Operation(
     "Delete a generation",
     "With its audio. An active job is cancelled first; its task can still be read.",
     parameters=(an_id("a generation"),),
-    answers=(Answer("It is deleted.", DeletedResponse),),
+    answers=(Answer("It is deleted.", DoneResponse),),
     refusals=(GENERATION_NOT_FOUND,),
 )
 
@@ -135,8 +135,7 @@ _MEDIA = Operation(
         ),
     ),
     refusals=(
-        Refusal(403, "link_invalid", "This link is not valid."),
-        Refusal(403, "link_expired", "This link has expired."),
+        *LINK,
         Refusal(404, "blob_not_found", "The stored audio is missing."),
     ),
 )

@@ -72,3 +72,59 @@ UNAVAILABLE = (
 #: What every route that takes a body may answer.
 TOO_SLOW = Refusal(408, "body_timeout", "Request body was not received in time.")
 TOO_LARGE = Refusal(413, "body_too_large", "Request body is too large.")
+
+# --- of making a voice --------------------------------------------------------------------------------
+
+NAME_INVALID = Refusal(400, "name_invalid", "Name must be 1-100 characters.")
+LANGUAGE_REQUIRED = Refusal(400, "language_invalid", "Language is required.")
+TRANSCRIPT_REQUIRED = Refusal(400, "transcript_invalid", "Transcript is required.")
+PREVIEW_TEXT = (
+    Refusal(400, "text_invalid", "Preview text is required."),
+    Refusal(400, "text_invalid", "Preview text must be 500 characters or less."),
+)
+VOICE_DESCRIPTION = (
+    Refusal(400, "instruct_invalid", "Voice description is required."),
+    Refusal(400, "instruct_invalid", "Voice description must be 500 characters or less."),
+)
+CANNOT_CLONE = Refusal(
+    409, "cloning_unsupported", "The provider '{}' does not support voice cloning.", ("local",)
+)
+CANNOT_DESIGN = Refusal(
+    409, "design_unsupported", "The provider '{}' does not support voice design.", ("local",)
+)
+NO_ROOM = Refusal(
+    409, "voices_not_kept", "Voices can't be made here: there is no store to keep them in."
+)
+RECORDING_TOO_LARGE = Refusal(400, "clip_too_large", "Reference audio must be under 10MB.")
+#: What is found out about a recording when a voice is made of it.
+RECORDING = (
+    RECORDING_TOO_LARGE,
+    Refusal(400, "clip_not_audio", "The uploaded file is not audio."),
+    Refusal(400, "clip_format", "The provider takes recordings as {} only.", ("wav, mp3, m4a",)),
+)
+#: What a provider may say to the call that makes a voice; the sentence of the first one is its own.
+MAKING = (
+    Refusal(400, "provider_invalid_request", "The provider could not accept this request."),
+    Refusal(
+        502,
+        "provider_rejected",
+        "The provider rejected the request.",
+        category=Category.PROVIDER_REJECTED,
+    ),
+    Refusal(
+        503,
+        "voice_in_progress",
+        "The voice is still being made. Please try again in a moment.",
+        category=_UNAVAILABLE,
+    ),
+    Refusal(
+        504,
+        "provider_timeout",
+        "Provider request timed out. Please try again.",
+        category=Category.TIMEOUT,
+    ),
+)
+LINK = (
+    Refusal(403, "link_invalid", "This link is not valid."),
+    Refusal(403, "link_expired", "This link has expired."),
+)

@@ -99,7 +99,7 @@ def refused(refusals: Iterable[Refusal]) -> JsonObject:
         "content": {
             "application/json": {
                 "schema": {"$ref": f"{PREFIX}ErrorResponse"},
-                "examples": {refusal.code: _example(refusal) for refusal in refusals},
+                "examples": _examples(refusals),
             }
         },
     }
@@ -115,6 +115,16 @@ def _headers_of(status: int) -> tuple[str, ...]:
     return named.get(status, ())
 
 
+def _examples(refusals: Iterable[Refusal]) -> JsonObject:
+    """By code; the second sentence of a code has a number."""
+    examples: JsonObject = {}
+    for refusal in refusals:
+        number = sum(name.partition("-")[0] == refusal.code for name in examples) + 1
+        name = refusal.code if number == 1 else f"{refusal.code}-{number}"
+        examples[name] = _example(refusal)
+    return examples
+
+
 def _example(refusal: Refusal) -> JsonObject:
     value: JsonObject = {
         "detail": refusal.sentence,
@@ -128,14 +138,7 @@ def _example(refusal: Refusal) -> JsonObject:
 def _request_body(payload: Payload) -> JsonObject:
     content: JsonObject = {}
     if payload.fields:
-        content["schema"] = {
-            "type": "object",
-            "properties": {
-                field.name: {**field.schema, "description": field.description}
-                for field in payload.fields
-            },
-            "required": [field.name for field in payload.fields if field.required],
-        }
+        content["schema"] = _object(payload)
     if payload.example is not None:
         content["example"] = dict(payload.example)
     return {
@@ -143,6 +146,20 @@ def _request_body(payload: Payload) -> JsonObject:
         "required": True,
         "content": dict.fromkeys(payload.media_types, content),
     }
+
+
+def _object(payload: Payload) -> JsonObject:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": {
+            field.name: {**field.schema, "description": field.description}
+            for field in payload.fields
+        },
+        "required": [field.name for field in payload.fields if field.required],
+    }
+    if payload.alternatives:
+        schema["anyOf"] = [{"required": [name]} for name in payload.alternatives]
+    return schema
 
 
 def _responses(operation: Operation, *, public: bool) -> JsonObject:

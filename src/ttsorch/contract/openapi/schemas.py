@@ -23,7 +23,10 @@ SHAPES: Mapping[str, str] = {
     "CancelResponse": "The task is cancelled.",
     "CapabilitiesBlock": "What a client may offer its user.",
     "Category": "What kind of failure it is; these five are all there are.",
-    "DeletedResponse": "It is deleted.",
+    "CloneResponse": "A voice that was made from a recording.",
+    "DesignPreviewResponse": "A preview that has begun.",
+    "DesignResponse": "A voice that was made from a description.",
+    "DoneResponse": "It is done.",
     "ErrorResponse": "Every failure, whatever found it.",
     "GenerateResponse": "A job that has begun.",
     "GenerationItem": "One line of the history.",
@@ -37,6 +40,7 @@ SHAPES: Mapping[str, str] = {
     "TaskResponse": "A task. The `modal_*` fields mirror the neutral ones for Modal, and are empty for"
     " other providers.",
     "TasksResponse": "Tasks, newest first.",
+    "UploadUrlResponse": "Where to put the recording of a new voice.",
     "VoiceItem": "A voice.",
     "VoiceSource": "Made from a recording, made from a description, or the provider's own.",
     "VoicesResponse": "A page of voices.",
@@ -49,6 +53,7 @@ FIELDS: Mapping[tuple[str, str], str] = {
         "audio_url",
     ): "Where the audio is: a stable address that needs the owner's token, or a signed URL.",
     ("CapabilitiesBlock", "max_text_chars"): "In UTF-16 code units.",
+    ("DesignResponse", "preview_url"): "A signed URL of the preview.",
     ("ErrorResponse", "detail"): "One sentence that can be shown to a user.",
     ("ErrorResponse", "code"): "A stable word for programs.",
     ("ErrorResponse", "request_id"): "The same as the header `X-Request-ID`.",
@@ -79,6 +84,10 @@ FIELDS: Mapping[tuple[str, str], str] = {
     ("TaskResponse", "text_preview"): "The beginning of the text, on one line.",
     ("TaskResponse", "supports_cancel"): "Whether cancelling it now would make sense.",
     ("TasksResponse", "next_before"): "The `before` of the next page; null on the last one.",
+    (
+        "UploadUrlResponse",
+        "upload_url",
+    ): "A signed URL: takes one PUT within an hour, without a token.",
     ("VoiceItem", "created_at"): "Null for a built-in voice.",
 }
 

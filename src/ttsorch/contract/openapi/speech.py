@@ -15,10 +15,10 @@ from ttsorch.contract.openapi.refusals import (
     TASK_NOT_FOUND,
     UNSPEAKABLE,
 )
+from ttsorch.contract.openapi.texts import AUDIBLE
 from ttsorch.contract.openapi.vocabulary import (
     Answer,
     Field,
-    JsonObject,
     Link,
     Operation,
     Parameter,
@@ -28,7 +28,7 @@ from ttsorch.contract.openapi.vocabulary import (
 from ttsorch.contract.query import PER_PAGE
 from ttsorch.contract.wire import (
     CancelResponse,
-    DeletedResponse,
+    DoneResponse,
     GenerateResponse,
     TaskResponse,
     TasksResponse,
@@ -37,13 +37,6 @@ from ttsorch.errors import Category
 from ttsorch.models import TaskKind
 
 _TAG = "speech"
-
-#: Something that can be heard or seen, and no NUL. The whole truth takes Unicode's tables: combining marks and
-#: zero-width characters alone count as missing, too.
-AUDIBLE: JsonObject = {
-    "type": "string",
-    "pattern": r"^[^\u0000]*[^\u0000-\u0020\u007f-\u00a0\u00ad][^\u0000]*$",
-}
 
 _LANGUAGE = Field(
     "language",
@@ -84,7 +77,7 @@ _GENERATE = Operation(
                 "text",
                 "At most `capabilities.max_text_chars` long, counted in UTF-16 code units, as a browser"
                 " counts. Line breaks and spaces are kept.",
-                {**AUDIBLE, "minLength": 1},
+                AUDIBLE,
             ),
             _LANGUAGE,
         ),
@@ -255,7 +248,7 @@ _DELETE = Operation(
     "Delete a task",
     "Its line in the history and its audio stay. An active task is cancelled.",
     parameters=(an_id("a task"),),
-    answers=(Answer("It is deleted.", DeletedResponse),),
+    answers=(Answer("It is deleted.", DoneResponse),),
     refusals=(TASK_NOT_FOUND,),
 )
 

@@ -53,10 +53,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """The body that a client sends: an object of ``fields``, or with none of them any bytes."""
+    """The body that a client sends: an object of ``fields``, or with none of them any bytes. Of
+    ``alternatives``, each the name of a field, one at least has to be there."""
 
     description: str
     fields: tuple[Field, ...] = ()
+    alternatives: tuple[str, ...] = ()
     media_types: tuple[str, ...] = ("application/json",)
     example: Mapping[str, JsonValue] | None = None
 
