@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import anyio
 
+from tests.contract.documented import assert_documented
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
 from ttsorch.models import Job, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
@@ -114,6 +115,7 @@ class World:
             received = response.body
         else:
             received = b"".join([chunk async for chunk in response.body])
+        assert_documented(method, parts.path, response.status, response.headers, received)
         return Answer(response.status, response.headers, received)
 
     async def generate(
