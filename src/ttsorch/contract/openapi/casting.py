@@ -1,5 +1,7 @@
 """Making voices: from a recording, or from a description (R14 to R17)."""
 
+from dataclasses import replace
+
 from ttsorch.capabilities import MAX_VOICE_NAME
 from ttsorch.contract.fields import MAX_DESIGN_TEXT
 from ttsorch.contract.openapi.parameters import IDEMPOTENCY_KEY
@@ -43,7 +45,9 @@ from ttsorch.contract.wire import (
 )
 
 _TAG = "voices"
+#: In UTF-16 code units.
 _MAX_TRANSCRIPT = 10_000
+_MAX_DESCRIPTION = 2048
 
 _NAME = Field("name", "How the voice is called.", audible(MAX_VOICE_NAME))
 _LANGUAGE = Field("language", "One of those that `GET /api/languages` lists.", AUDIBLE)
@@ -61,7 +65,8 @@ _UPLOAD_URL = Operation(
     "The first of three steps: put the recording there, then finish with `POST /api/clone/finalize`.",
     payload=Payload(
         "The same as for the last step.",
-        (_NAME, _LANGUAGE, _TRANSCRIPT),
+        # How long the words may be, the last step finds out.
+        (_NAME, _LANGUAGE, replace(_TRANSCRIPT, schema=AUDIBLE)),
         example={"name": "Vera", "language": "English", "transcript": "These are my words."},
     ),
     answers=(
@@ -133,7 +138,7 @@ _FINALIZE = Operation(
             Field(
                 "description",
                 "Anything else about the voice.",
-                optional(2048),
+                optional(_MAX_DESCRIPTION),
                 required=False,
             ),
         ),
@@ -164,10 +169,24 @@ _FINALIZE = Operation(
         INVALID_JSON,
         Refusal(400, "voice_id_required", "voice_id is required."),
         *_OF_CLONE,
+        Refusal(
+            400,
+            "transcript_too_long",
+            "The transcript cannot exceed {} characters",
+            (str(_MAX_TRANSCRIPT),),
+        ),
+        Refusal(
+            400,
+            "description_too_long",
+            "The description cannot exceed {} characters",
+            (str(_MAX_DESCRIPTION),),
+        ),
         Refusal(400, "clip_missing", "Audio file not uploaded."),
         CANNOT_CLONE,
         NO_ROOM,
         LANGUAGE_UNSUPPORTED,
+        # It was made, and then deleted.
+        VOICE_NOT_FOUND,
         Refusal(409, "voice_exists", "This voice exists already."),
         *RECORDING,
         *MAKING,

@@ -50,7 +50,7 @@ BROKEN = (
     ),
     Refusal(
         500,
-        "configuration",
+        "provider_unknown",
         "Invalid TTS_PROVIDER_MODE: {}. Expected one of: {}",
         ("speech", "local, modal, qwen"),
     ),
