@@ -43,6 +43,17 @@ _SPOKEN = ("/api/clone/finalize", "/api/voices/design/preview")
 
 
 @dataclass(frozen=True)
+class Target:
+    """A server, what ``user`` knows of it, and the document as it is true there. ``tokens`` are by user."""
+
+    address: str
+    tokens: Mapping[str, str]
+    user: str
+    known: Known
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Report:
     """What schemathesis says: its exit status, its words, and how much it did."""
 
@@ -90,80 +101,98 @@ def _spell_out(document: dict[str, Any], template: str, link: str, name: str) ->
     document["paths"][urlsplit(link).path] = methods
 
 
-def fuzz(
-    folder: Path, address: str, document: dict[str, Any], known: Known, token: str, examples: int
-) -> Report:
+def fuzz(target: Target, folder: Path, *, examples: int) -> Report:
     """Requests that are made up one by one: the same ones every time."""
-    lines = [
+    settings = [
+        f"auth.openapi.bearer.bearer = {json.dumps(target.tokens[target.user])}",
+        f"generation.max-examples = {examples}",
         "generation.deterministic = true",
         "phases.stateful.enabled = false",
         # Real ids come from ``known``. Those from earlier answers are few, and end a run early.
         "phases.fuzzing.extra-data-sources.responses = false",
+        *_settings(target.known.values()),
     ]
-    return _run(folder, address, document, [*lines, *_settings(document, known, token, examples)])
+    return _run(target, folder, settings)
 
 
-def chains(
-    folder: Path,
-    address: str,
-    document: dict[str, Any],
-    known: Known,
-    token: str,
-    examples: int,
-    seed: int,
-) -> Report:
-    """Requests that follow the document's links, each made of the answer before it."""
-    lines = [
+def chains(target: Target, folder: Path, *, scenarios: int, seed: int) -> Report:
+    """Requests that follow the document's links, each made of the answer before it; by users who must not
+    see each other's."""
+    settings = [
         f"seed = {seed}",
+        'auth.wfc.path = "users.json"',
+        f"auth.wfc.peers = {json.dumps(list(target.tokens))}",
+        f"generation.max-examples = {scenarios}",
         "phases.enabled = false",
         "phases.stateful.enabled = true",
         "phases.stateful.max-steps = 12",
-        # Ours, and no guesses.
+        # Our links, and no guesses.
         "phases.stateful.inference.algorithms = []",
+        *_settings({}),
+        "[[operations]]",
+        'include-method = ["HEAD", "OPTIONS"]',
+        "enabled = false",
+        # A body that was broken on purpose may be whole again once a link has added its field.
+        "[[operations]]",
+        f"include-operation-id = {json.dumps(_mended_by_links(target.document))}",
+        "checks.negative_data_rejection.enabled = false",
     ]
-    settings = _settings(document, known, token, examples)
-    quiet = ["[[operations]]", 'include-method = ["HEAD", "OPTIONS"]', "enabled = false"]
-    return _run(folder, address, document, [*lines, *settings, *quiet])
+    users = [
+        {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]}
+        for name, token in target.tokens.items()
+    ]
+    (folder / "users.json").write_text(json.dumps({"auth": users}))
+    return _run(target, folder, settings)
 
 
-def _settings(document: dict[str, Any], known: Known, token: str, examples: int) -> list[str]:
+def _mended_by_links(document: dict[str, Any]) -> list[str]:
+    found = set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for response in operation["responses"].values():
+                links = response.get("links", {}).values()
+                found |= {link["operationId"] for link in links if "requestBody" in link}
+    return sorted(found)
+
+
+def _settings(known: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
     """As TOML, whose strings are JSON's."""
     hooks = Path(__file__).with_name("unsayable.py")
     lines = [
         "max-redirects = 0",
         "continue-on-failure = true",
         f"hooks = {json.dumps(str(hooks))}",
-        f"auth.openapi.bearer.bearer = {json.dumps(token)}",
-        f"generation.max-examples = {examples}",
         "checks.enabled = true",
         f"warnings.fail-on = {json.dumps(_GRAVE)}",
     ]
     dictionaries: list[Sequence[str]] = []
-    values = known.values()
-    for operation in sorted(values.keys() | _REFUSED_ALL_THE_SAME.keys()):
+    for operation in sorted(known.keys() | _REFUSED_ALL_THE_SAME.keys()):
         lines += ["[[operations]]", f"include-operation-id = {json.dumps(operation)}"]
-        for parameter, chosen in values.get(operation, {}).items():
+        for parameter, chosen in known.get(operation, {}).items():
             drawn = f'{{ dictionary = "known{len(dictionaries)}", probability = {_LIKELY} }}'
             lines.append(f"parameters.{json.dumps(parameter)} = {drawn}")
             dictionaries.append(chosen)
         if operation in _REFUSED_ALL_THE_SAME:
             statuses = ["2xx", "400", "401", "403", "404", "409"]
             lines.append(f"checks.positive_data_acceptance.expected-statuses = {statuses}")
-    for number, chosen in enumerate(dictionaries):
-        lines += [f"[dictionaries.known{number}]", f"values = {json.dumps(chosen)}"]
-    return lines
+    tables = [
+        line
+        for number, chosen in enumerate(dictionaries)
+        for line in (f"[dictionaries.known{number}]", f"values = {json.dumps(chosen)}")
+    ]
+    return [*lines, *tables]
 
 
-def _run(folder: Path, address: str, document: dict[str, Any], settings: Sequence[str]) -> Report:
+def _run(target: Target, folder: Path, settings: Sequence[str]) -> Report:
     """In a process of its own, as anybody would."""
     api, config, report = folder / "api.json", folder / "schemathesis.toml", folder / "report.json"
-    api.write_text(json.dumps(document), encoding="utf-8")
+    api.write_text(json.dumps(target.document), encoding="utf-8")
     config.write_text("\n".join(settings) + "\n", encoding="utf-8")
     report.unlink(missing_ok=True)
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file", str(config)),
-            *("run", str(api), "--url", address),
+            *("run", str(api), "--url", target.address),
             *("--report", "json", "--report-json-path", str(report)),
         ],
         cwd=folder,
