@@ -38,6 +38,7 @@ Text to speech as durable jobs: start one, poll it (or don't), and listen to wha
 * Unknown keys of a body and unknown parameters are ignored. In the query, what can't be understood means the
   default.
 * Who is asking is the host's to find out; here, as most hosts do, by a bearer token.
+* Which pages of other origins may call is the host's to say, too; signed URLs work from any.
 * What belongs to somebody else looks exactly like what isn't there.
 """
 

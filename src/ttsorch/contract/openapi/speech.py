@@ -15,7 +15,7 @@ from ttsorch.contract.openapi.refusals import (
     TASK_NOT_FOUND,
     UNSPEAKABLE,
 )
-from ttsorch.contract.openapi.texts import AUDIBLE
+from ttsorch.contract.openapi.texts import AUDIBLE, MEANT_AS_TEXT
 from ttsorch.contract.openapi.vocabulary import (
     Answer,
     Field,
@@ -42,8 +42,7 @@ _LANGUAGE = Field(
     "language",
     "One of those that `GET /api/languages` lists, in upper or lower case. Anything but a string, or a"
     " blank one, counts as missing: `Auto`.",
-    # Not only a string: nothing of another type is refused.
-    {"default": "Auto", "examples": ["English"]},
+    {**MEANT_AS_TEXT, "default": "Auto", "examples": ["English"]},
     required=False,
 )
 

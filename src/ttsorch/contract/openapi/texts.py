@@ -17,6 +17,11 @@ AUDIBLE: JsonObject = {
     "pattern": rf"^[^\u0000]*[^{_SILENT}][^\u0000]*$",
 }
 
+_NO_TEXT: JsonObject = {"not": {"type": "string"}}
+
+#: A text, but nothing of another type is refused.
+MEANT_AS_TEXT: JsonObject = {"anyOf": [{"type": "string"}, _NO_TEXT]}
+
 
 def audible(longest: int) -> JsonObject:
     """:data:`AUDIBLE`, up to ``longest`` UTF-16 code units."""
@@ -29,6 +34,6 @@ def optional(longest: int) -> JsonObject:
         "anyOf": [
             {"type": "string", "maxLength": longest, "pattern": r"^[^\u0000]*$"},
             {"type": "string", "pattern": rf"^[{_SILENT}]*$"},
-            {"not": {"type": "string"}},
+            _NO_TEXT,
         ]
     }
