@@ -38,6 +38,8 @@ _REFUSED_ALL_THE_SAME: Mapping[str, str] = {
     "saveDesign": "R17: no audio",
 }
 
+_ONE_BY_ONE = ("examples", "coverage", "fuzzing")
+
 #: Where a language is looked up at once, and is not optional.
 _SPOKEN = ("/api/clone/finalize", "/api/voices/design/preview")
 
@@ -108,8 +110,9 @@ def fuzz(target: Target, folder: Path, *, examples: int) -> Report:
         f"generation.max-examples = {examples}",
         "generation.deterministic = true",
         "phases.stateful.enabled = false",
-        # Real ids come from ``known``. Those from earlier answers are few, and end a run early.
-        "phases.fuzzing.extra-data-sources.responses = false",
+        # Real ids come from ``known``. Those from earlier answers are few and end a run early, and who
+        # deletes what they name takes it from all others.
+        *(f"phases.{phase}.extra-data-sources.responses = false" for phase in _ONE_BY_ONE),
         *_settings(target.known.values()),
     ]
     return _run(target, folder, settings)
