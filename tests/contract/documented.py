@@ -15,6 +15,16 @@ from ttsorch.contract.routing import Router
 from ttsorch.errors import NotFound
 
 _ROUTER = Router(ROUTES)
+#: About bodies and caches; nothing that a client of the contract goes by.
+_OF_EVERY_ANSWER = {
+    "content-type",
+    "content-length",
+    "content-security-policy",
+    "cross-origin-resource-policy",
+    "cache-control",
+    "x-content-type-options",
+    "vary",
+}
 #: What only the provider knows: its own codes, and sentences that it was given.
 _FOREIGN = frozenset({502, 503, 504})
 
@@ -33,12 +43,19 @@ def assert_documented(
     described = _document()["paths"][template(route.path)][method.lower()]
     assert str(status) in described["responses"], f"{method} {path}: {status} is not documented"
     response = _resolved(described["responses"][str(status)])
-    for name in response.get("headers", {}):
-        assert name.lower() in headers, f"{method} {path}: {status} comes without {name}"
+    _assert_headers(response.get("headers", {}), headers)
     if method != "HEAD" and (json_content := response.get("content", {}).get("application/json")):
         _assert_shape(json_content["schema"]["$ref"], json.loads(content))
         if status >= 400:
             _assert_said(json_content["examples"], status, json.loads(content))
+
+
+def _assert_headers(documented: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    for name, header in documented.items():
+        described = _document()["components"]["headers"][name] if "$ref" in header else header
+        assert name.lower() in headers or not described["required"], f"{name} is missing"
+    more = {name for name in headers if not name.startswith("access-control-")} - _OF_EVERY_ANSWER
+    assert more <= {name.lower() for name in documented}, "a header is not documented"
 
 
 @cache

@@ -1,5 +1,7 @@
 """Refusals that more than one route has."""
 
+from dataclasses import replace
+
 from ttsorch.contract.openapi.vocabulary import Refusal
 from ttsorch.errors import Category
 
@@ -41,6 +43,12 @@ UNAUTHENTICATED = (
 #: What every route may answer.
 NOTHING_HERE = Refusal(404, "unknown_path", "There is nothing at this address.")
 WRONG_METHOD = Refusal(405, "method_not_allowed", "Method not allowed.")
+_WRONG_MODE = Refusal(
+    500,
+    "provider_unknown",
+    "Invalid TTS_PROVIDER_MODE: {}. Expected one of: {}",
+    ("speech", "local, modal, qwen"),
+)
 BROKEN = (
     Refusal(
         500,
@@ -48,12 +56,9 @@ BROKEN = (
         "Something went wrong on the server. Please try again.",
         category=_UNAVAILABLE,
     ),
-    Refusal(
-        500,
-        "provider_unknown",
-        "Invalid TTS_PROVIDER_MODE: {}. Expected one of: {}",
-        ("speech", "local, modal, qwen"),
-    ),
+    _WRONG_MODE,
+    # As a host says it that chooses among providers of its own.
+    replace(_WRONG_MODE, code="configuration"),
 )
 UNAVAILABLE = (
     Refusal(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from ttsorch.contract.openapi.headers import HEADERS
 from ttsorch.contract.openapi.headers import REQUEST_ID as REQUEST_ID_HEADER
 from ttsorch.contract.openapi.parameters import REQUEST_ID
 from ttsorch.contract.openapi.refusals import BROKEN, NOTHING_HERE, UNAVAILABLE
@@ -95,7 +96,7 @@ def refused(refusals: Iterable[Refusal]) -> JsonObject:
     (status,) = {refusal.status for refusal in refusals}
     return {
         "description": _REFUSED[status],
-        "headers": headers(*_headers_of(status)),
+        "headers": {**headers(*_headers_of(status)), **_sometimes(*_sometimes_of(status))},
         "content": {
             "application/json": {
                 "schema": {"$ref": f"{PREFIX}ErrorResponse"},
@@ -108,6 +109,15 @@ def refused(refusals: Iterable[Refusal]) -> JsonObject:
 def headers(*names: str) -> JsonObject:
     """References to these headers, and to the one that every answer has."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, REQUEST_ID_HEADER)}
+
+
+def _sometimes(*names: str) -> JsonObject:
+    return {name: {**HEADERS[name], "required": False} for name in names}
+
+
+def _sometimes_of(status: int) -> tuple[str, ...]:
+    """Who was refused by a provider may have been told when to come back."""
+    return ("Retry-After",) if status in (502, 504) else ()
 
 
 def _headers_of(status: int) -> tuple[str, ...]:
@@ -184,7 +194,7 @@ def _shared_statuses(operation: Operation, *, public: bool) -> set[int]:
 def _served(answer: Answer) -> JsonObject:
     found: JsonObject = {
         "description": answer.description,
-        "headers": headers(*answer.headers),
+        "headers": {**headers(*answer.headers), **_sometimes(*answer.sometimes)},
     }
     if answer.body is not None:
         schema = {"$ref": f"{PREFIX}{answer.body.__name__}"}

@@ -161,6 +161,8 @@ _SHOW = Operation(
         Answer(
             "The task as it is now.",
             TaskResponse,
+            # For clients that don't know ``poll_after_ms``.
+            sometimes=("Retry-After",),
             links=(
                 _of_generation(
                     "audio", "getGenerationAudio", "The speech, if `status` is `completed`."

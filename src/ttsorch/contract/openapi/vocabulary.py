@@ -78,13 +78,15 @@ class Link:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One way to be served: JSON of the shape of ``body``, or bytes of ``media_type``, or no body at all.
-    ``headers`` are names in :data:`~ttsorch.contract.openapi.headers.HEADERS`, beside ``X-Request-ID``."""
+    ``headers`` are names in :data:`~ttsorch.contract.openapi.headers.HEADERS`, beside ``X-Request-ID``; those
+    in ``sometimes`` may be missing."""
 
     description: str
     body: type[Body] | None = None
     status: int = 200
     media_type: str | None = None
     headers: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
 
 
