@@ -23,6 +23,9 @@ TOKENS = {"ann": "token-of-ann", "bob": "token-of-bob"}
 #: More would only keep the engine busy with texts that nobody listens to.
 ACTIVE_JOBS = "30"
 
+#: In seconds; a quarter of a minute where nothing else runs.
+PATIENCE = 300
+
 #: What a made-up request always finds too late.
 CANCEL = ("POST", "/api/tasks/{id}/cancel")
 
@@ -80,6 +83,7 @@ def unserved(log: Path) -> set[tuple[str, str]]:
 # --- some, with every run of the tests ----------------------------------------------------------------
 
 
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("mode", ["local", "modal"])
 def test_made_up_requests_are_answered_as_documented(
     server: tuple[Running, Target], tmp_path: Path
@@ -92,6 +96,7 @@ def test_made_up_requests_are_answered_as_documented(
         assert requests_to(running.log, route.method, route.path) > 3
 
 
+@pytest.mark.timeout(PATIENCE)
 @pytest.mark.parametrize("mode", ["modal"])
 def test_chains_of_requests_are_answered_as_documented(
     server: tuple[Running, Target], tmp_path: Path
