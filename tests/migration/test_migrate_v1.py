@@ -137,7 +137,7 @@ async def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     """Refusals included: they can be mended before anything is written."""
-    broken = [*old_backend.voice_rows(), {"id": "no id at all"}]
+    broken: list[Row] = [*old_backend.voice_rows(), {"id": "no id at all"}]
     write_export(tmp_path, voices=broken)
     async with a_world() as world:
         before = await everything(world)
