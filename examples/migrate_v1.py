@@ -52,7 +52,6 @@ from ttsorch.store import open_task_store
 #: What becomes of a row that isn't refused.
 IMPORTED, PRESENT, ACTIVE, LEFT = "imported", "already there", "still active", "left behind"
 
-_TASK_IDS = uuid.UUID("3d1f0f5e-4b0c-4f2a-9a57-0a6a3e0f6d11")
 _ACTIVE = ("pending", "processing")
 _ENDED = {each.value: each for each in (Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED)}
 _CANCELLED = ErrorInfo(Category.CANCELLED, "cancelled", "Cancelled by user")
@@ -101,8 +100,9 @@ async def migrate(export: Export, target: Target) -> Report:
     }
     for row in export.rows("generations"):
         await report.note("generations", row, partial(_generation, export, target, voices, tasks))
-    # The others are previews of designs, and tasks whose generation their user deleted.
-    report.counts["tasks", LEFT] = sum(not row.get("generation_id") for row in export.rows("tasks"))
+    # Previews of designs, and tasks whose generation their user deleted.
+    if left := sum(not row.get("generation_id") for row in export.rows("tasks")):
+        report.counts["tasks", LEFT] = left
     return report
 
 
@@ -162,7 +162,7 @@ def _records(row: Row, old_task: Row, voice: Voice) -> tuple[Generation, Task]:
         id=id,
         owner=owner_in(row),
         # A task that its user deleted gets an id that nobody has, the same each time.
-        task_id=id_in(old_task, "id") if old_task else str(uuid.uuid5(_TASK_IDS, id)),
+        task_id=id_in(old_task, "id") if old_task else str(uuid.uuid5(uuid.UUID(id), "task")),
         voice_id=voice.id,
         voice_name=voice.name,
         text=text,
@@ -289,9 +289,8 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     try:
-        return anyio.run(
-            partial(run, chosen.export, dry_run=chosen.dry_run, take_over=chosen.take_over)
-        )
+        how = {"dry_run": chosen.dry_run, "take_over": chosen.take_over}
+        return anyio.run(partial(run, chosen.export, **how))
     except TtsorchError as error:
         print(f"migrate: {error.message}", file=sys.stderr)
         return 1

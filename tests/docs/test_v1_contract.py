@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ttsorch.contract.handler import ROUTES
+from ttsorch.contract.routing import Route
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "v1-contract.md").read_text("utf-8")
@@ -16,15 +17,19 @@ SOURCE = ROOT / "src" / "ttsorch"
 
 _DETAIL = re.compile(r"\b([45]\d\d) `([^`]+)`")
 _LINK = re.compile(r"\[`?([^]`]+)`?\]\(([^)#]+)[^)]*\)")
+#: What the contract's code refuses with.
+REFUSING = ("ValidationError", "NotFound", "Unauthenticated", "missing", "_refused")
+#: What ``migrating.md`` is the manual of.
+SCRIPT = ("migrate_v1", "v1_export")
 #: A sentence with fewer letters of its own would fit anything.
 _LEAST = 8
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")
-def test_every_route_is_on_the_page(route: object) -> None:
+def test_every_route_is_on_the_page(route: Route) -> None:
     """As its method and path, in code."""
-    method, path = route.method, route.path.replace(":path", "")  # type: ignore[attr-defined]
-    assert re.search(re.escape(f"`{method} {path}") + r"[`?]", PAGE)
+    path = route.path.replace(":path", "")
+    assert f"`{route.method} {path}`" in PAGE
 
 
 @cache
@@ -66,12 +71,17 @@ def refusals() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            if node.func.id not in ("ValidationError", "NotFound", "Unauthenticated", "missing"):
-                continue
-            yield from _parts(node.args[0]) if node.args else ()
+            if node.func.id in REFUSING:
+                for part in (each for arg in node.args for each in ast.walk(arg)):
+                    yield from _parts(part)
 
 
-@pytest.mark.parametrize("sentence", sorted({each for each in refusals() if len(each) >= _LEAST}))
+def is_sentence(text: str) -> bool:
+    """And no code, which has no spaces."""
+    return len(text) >= _LEAST and " " in text
+
+
+@pytest.mark.parametrize("sentence", sorted({each for each in refusals() if is_sentence(each)}))
 def test_every_refusal_of_the_contract_is_on_the_page(sentence: str) -> None:
     """A new one has to be told."""
     assert sentence in PAGE
@@ -113,3 +123,12 @@ def test_every_trap_has_a_decision_and_a_test(trap: str) -> None:
     assert "**Here**" in section
     assert "Code: " in section
     assert "Tests: [`test_" in section
+
+
+def test_every_column_that_the_import_reads_is_documented() -> None:
+    """Whoever writes an export has the page alone."""
+    page = (ROOT / "docs" / "migrating.md").read_text("utf-8")
+    script = "".join((ROOT / "examples" / f"{name}.py").read_text() for name in SCRIPT)
+    columns = set(re.findall(r'(?:_in|required|row\.get|task\.get)\(.*?"(\w+)"', script))
+    assert {"id", "user_id", "text", "reference_object_key", "modal_job_id"} <= columns
+    assert [column for column in sorted(columns) if f"`{column}`" not in page] == []
