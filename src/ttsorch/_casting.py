@@ -5,14 +5,17 @@ committed before it leaves, and the voice it made is on the task's row before an
 the user then has is a record; whether the provider keeps a voice of its own behind it is its affair.
 """
 
+import hashlib
+import json
 import uuid
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime
+from itertools import count
 
 from ttsorch._clips import Clips
 from ttsorch._driver import Driver
 from ttsorch._intake import Intake
+from ttsorch._keys import upload_key
 from ttsorch.capabilities import (
     canonical_language,
     check_encoding,
@@ -32,6 +35,8 @@ MAX_DESIGN_TEXT = 500
 #: Ours, in UTF-16 code units: a minute of recording has a thousand or two. Vendors take less.
 MAX_TRANSCRIPT = 10_000
 MAX_DESCRIPTION = 2048
+
+_DESIGNS = uuid.UUID("6f2b7c1e-98a4-4d4b-8a64-5f0f7f5a2c11")
 
 
 class Casting:
@@ -56,13 +61,11 @@ class Casting:
 
     # --- from a recording -----------------------------------------------------------------------------
 
-    async def upload(
-        self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
-    ) -> None:
+    def clip_key(self, voice_id: str, *, owner: str) -> str:
         check_owner(owner)
         _check_id(voice_id)
         self._store_for("cloning", self._provider.capabilities.cloning)
-        await self._clips.upload(voice_id, audio, owner=owner)
+        return upload_key(owner, voice_id)
 
     async def clone(
         self,
@@ -219,6 +222,44 @@ class Casting:
             return voice
         return _still_there(await voices.get_voice(owner, voice.id))
 
+    async def adopt(
+        self, audio: bytes, *, name: str, text: str, language: str, description: str, owner: str
+    ) -> Voice:
+        """The ids follow from what is adopted, so that a double click makes one voice; each deletion of
+        it leads to the next id."""
+        voices = self._store_for("cloning", self._provider.capabilities.cloning)
+        digest = hashlib.sha256(audio).hexdigest()
+        for number in count(1):
+            voice_id = _design_id(owner, digest, name, text, description, str(number))
+            if voice := await voices.get_voice(owner, voice_id):
+                return voice
+            try:
+                return await self._adopt_as(
+                    voice_id,
+                    audio,
+                    name=name,
+                    language=language,
+                    transcript=text,
+                    description=description,
+                    owner=owner,
+                )
+            except ValidationError as error:
+                if error.code not in ("voice_exists", "voice_not_found"):
+                    raise
+            # Whoever was quicker made it; or it was made before and deleted.
+            if voice := await voices.get_voice(owner, voice_id):
+                return voice
+        raise AssertionError("unreachable: there is always another number")
+
+    async def _adopt_as(self, voice_id: str, audio: bytes, *, owner: str, **words: str) -> Voice:
+        try:
+            await self._clips.upload(self.clip_key(voice_id, owner=owner), audio)
+        except ValidationError as error:
+            # The same bytes, since the id follows from them: of a call at the same time, or a broken one.
+            if error.code != "clip_exists":
+                raise
+        return await self.clone(voice_id, source=VoiceSource.DESIGNED, owner=owner, **words)
+
     # --- what both need -------------------------------------------------------------------------------
 
     def _store_for(self, power: str, available: bool) -> VoiceStore:
@@ -278,6 +319,10 @@ class Casting:
 
 def _try_id(draft: Voice, number: int) -> str:
     return str(uuid.uuid5(uuid.UUID(draft.id), f"clone {number} of {draft.owner}"))
+
+
+def _design_id(owner: str, *parts: str) -> str:
+    return str(uuid.uuid5(_DESIGNS, json.dumps([owner, *parts])))
 
 
 def _brought_nothing(task: Task) -> bool:

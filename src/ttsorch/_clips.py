@@ -48,16 +48,14 @@ class Clips:
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
 
-    async def upload(
-        self, voice_id: str, audio: bytes | AsyncIterator[bytes], *, owner: str
-    ) -> None:
-        """Keep a recording for a voice that is to be made; only the first one counts.
+    async def upload(self, key: str, audio: bytes | AsyncIterator[bytes]) -> None:
+        """Keep a recording, under its :func:`~ttsorch._keys.upload_key`, for a voice that is to be made;
+        only the first one counts.
 
         Raises:
             ValidationError: code ``clip_too_large``, or ``clip_exists`` (409); nothing was kept.
         """
         chunks = _Once(audio) if isinstance(audio, bytes) else audio
-        key = upload_key(owner, voice_id)
         try:
             await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
         except BlobExists:
@@ -81,7 +79,7 @@ class Clips:
             format = _checked_format(data, formats)
         except BlobNotFound:
             raise ValidationError(
-                "No audio was uploaded for this voice.", code="clip_missing", field="voice_id"
+                "Audio file not uploaded.", code="clip_missing", field="voice_id"
             ) from None
         except ValidationError:
             await self.forget_upload(voice_id, owner=owner)
@@ -191,7 +189,7 @@ def _checked_format(data: bytes, formats: Sequence[str]) -> AudioFormat:
 
 def _too_large() -> ValidationError:
     return ValidationError(
-        f"The recording is larger than {MAX_CLIP_BYTES // (1024 * 1024)} MB.",
+        f"Reference audio must be under {MAX_CLIP_BYTES // (1024 * 1024)}MB.",
         code="clip_too_large",
         field="audio",
         limit=MAX_CLIP_BYTES,

@@ -13,7 +13,7 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 import hashlib
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ from ttsorch.capabilities import (
     check_owner,
     count_characters,
 )
-from ttsorch.errors import NotFound, TtsorchError
+from ttsorch.errors import IdempotencyConflict, NotFound, TtsorchError
 from ttsorch.models import (
     Generation,
     Job,
@@ -206,6 +206,28 @@ class Orchestrator:
         direct = self.provider.capabilities.direct
         enter = self._intake.queue if direct else self._intake.send
         return await enter(task, generation, max_active=self._max_active_jobs)
+
+    async def find_submitted(
+        self,
+        idempotency_key: str,
+        *,
+        text: str,
+        voice_id: str,
+        owner: str,
+        language: str = "Auto",
+        options: Mapping[str, JsonValue] | None = None,
+    ) -> Job | None:
+        """The job that :meth:`submit` made under this key, if it did: for a caller who repeats a request
+        whose voice may be gone by now.
+
+        Raises:
+            IdempotencyConflict: the key was used with another request.
+        """
+        job = await self.tasks.find_by_key(owner, idempotency_key)
+        wanted = _hashed(text, voice_id, language, options or {})
+        if job is not None and job.task.payload_hash != wanted:
+            raise IdempotencyConflict
+        return job
 
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
@@ -385,7 +407,24 @@ class Orchestrator:
             ValidationError: it is far too large, there is one for this id already (409), or the provider
                 can't clone; nothing was kept.
         """
-        await self._casting.upload(voice_id, audio, owner=owner)
+        await self.receive_clip(self.clip_key(voice_id, owner=owner), audio)
+
+    def clip_key(self, voice_id: str, *, owner: str) -> str:
+        """Where :meth:`receive_clip` keeps the recording for this voice: for a link that lets somebody
+        upload it who isn't known by name.
+
+        Raises:
+            ValidationError: the provider can't clone (409), or the id is no UUID.
+        """
+        return self._casting.clip_key(voice_id, owner=owner)
+
+    async def receive_clip(self, clip_key: str, audio: bytes | AsyncIterator[bytes]) -> None:
+        """:meth:`upload_clip`, for who was given a :meth:`clip_key`.
+
+        Raises:
+            ValidationError: it is far too large, or there is one already (409); nothing was kept.
+        """
+        await self._clips.upload(clip_key, audio)
 
     async def clone_voice(
         self,
@@ -458,6 +497,19 @@ class Orchestrator:
             ValidationError: the preview isn't finished (409).
         """
         return await self._casting.save(task_id, name=name, owner=owner)
+
+    async def adopt_design(
+        self, audio: bytes, *, name: str, text: str, language: str, description: str, owner: str
+    ) -> Voice:
+        """Make a designed voice of the audio of a preview whose task nobody knows any more, as
+        :meth:`clone_voice` would; ``text`` is what it says. The same again gives the same voice.
+
+        Raises:
+            As :meth:`upload_clip` and :meth:`clone_voice` do.
+        """
+        return await self._casting.adopt(
+            audio, name=name, text=text, language=language, description=description, owner=owner
+        )
 
     async def delete_voice(self, voice_id: str, *, owner: str) -> None:
         """Take a voice out of the owner's voices; harmless when repeated. Its recording, what the provider

@@ -196,6 +196,11 @@ class TaskStore(Protocol):
         set."""
         ...
 
+    async def find_by_key(self, owner: str, idempotency_key: str) -> Job | None:
+        """The job that :meth:`create` would return for this key instead of making one (deleted ones
+        count), or None."""
+        ...
+
     async def record_poll(self, owner: str, task_id: str) -> Job | None:
         """Like :meth:`get`, and atomically adds one to ``poll_count`` if the task is not terminal."""
         ...

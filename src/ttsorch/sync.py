@@ -5,7 +5,7 @@ and every verb here is that verb, waited for. Any number of threads may call at 
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from ttsorch.errors import InternalError
 from ttsorch.models import (
     Generation,
     Job,
+    JsonValue,
     Page,
     SpeechRequest,
     Status,
@@ -205,6 +206,28 @@ class SyncOrchestrator:
         """See :meth:`.Orchestrator.submit`."""
         return self.run(lambda o: o.submit(request, owner=owner, idempotency_key=idempotency_key))
 
+    def find_submitted(
+        self,
+        idempotency_key: str,
+        *,
+        text: str,
+        voice_id: str,
+        owner: str,
+        language: str = "Auto",
+        options: Mapping[str, JsonValue] | None = None,
+    ) -> Job | None:
+        """See :meth:`.Orchestrator.find_submitted`."""
+        return self.run(
+            lambda o: o.find_submitted(
+                idempotency_key,
+                text=text,
+                voice_id=voice_id,
+                owner=owner,
+                language=language,
+                options=options,
+            )
+        )
+
     def poll_once(self, task_id: str, *, owner: str) -> Job:
         """See :meth:`.Orchestrator.poll_once`."""
         return self.run(lambda o: o.poll_once(task_id, owner=owner))
@@ -287,6 +310,14 @@ class SyncOrchestrator:
         """See :meth:`.Orchestrator.upload_clip`."""
         return self.run(lambda o: o.upload_clip(voice_id, audio, owner=owner))
 
+    def clip_key(self, voice_id: str, *, owner: str) -> str:
+        """See :meth:`.Orchestrator.clip_key`."""
+        return self._get_running().orchestrator.clip_key(voice_id, owner=owner)
+
+    def receive_clip(self, clip_key: str, audio: bytes | AsyncIterator[bytes]) -> None:
+        """See :meth:`.Orchestrator.receive_clip`."""
+        return self.run(lambda o: o.receive_clip(clip_key, audio))
+
     def clone_voice(
         self,
         voice_id: str,
@@ -336,6 +367,21 @@ class SyncOrchestrator:
     def save_design(self, task_id: str, *, owner: str, name: str | None = None) -> Voice:
         """See :meth:`.Orchestrator.save_design`."""
         return self.run(lambda o: o.save_design(task_id, owner=owner, name=name))
+
+    def adopt_design(
+        self, audio: bytes, *, name: str, text: str, language: str, description: str, owner: str
+    ) -> Voice:
+        """See :meth:`.Orchestrator.adopt_design`."""
+        return self.run(
+            lambda o: o.adopt_design(
+                audio,
+                name=name,
+                text=text,
+                language=language,
+                description=description,
+                owner=owner,
+            )
+        )
 
     def delete_voice(self, voice_id: str, *, owner: str) -> None:
         """See :meth:`.Orchestrator.delete_voice`."""

@@ -66,7 +66,6 @@ async def test_an_empty_owner_is_nobody() -> None:
         "//api/health",
         "/API/health",
         "/api/media/",
-        "/api/voices/x\n",
         "/api/health\n",
         "/api/\0",
     ],
@@ -90,7 +89,7 @@ async def test_another_method_is_told_which_are_allowed(path: str) -> None:
     if "GET" in table:
         allowed.insert(table.index("GET") + 1, "HEAD")
     async with a_world() as world:
-        for method in ("PUT", "PATCH", "TRACE", "get", "BREW", ""):
+        for method in {"PUT", "PATCH", "TRACE", "get", "BREW", ""} - set(table):
             answer = await world.ask(method, _filled(path), owner=None)
             assert (answer.status, answer.detail) == (405, "Method not allowed.")
             assert answer.headers["allow"] == ", ".join(allowed)
@@ -117,7 +116,7 @@ async def test_options_is_always_a_204(path: str) -> None:
         )
         assert (answer.status, answer.content) == (204, b"")
         allowed = answer.headers.get("access-control-allow-origin")
-        assert allowed == ("*" if "media" in path else None)
+        assert allowed == ("*" if "media" in path or "uploads" in path else None)
 
 
 async def test_configured_origins_may_call_and_others_may_not() -> None:

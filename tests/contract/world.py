@@ -1,10 +1,12 @@
 """A small world that speaks the contract: real memory stores, a scripted provider, the handler on top."""
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+
+import anyio
 
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
 from ttsorch.models import Job, Voice, VoiceSource
@@ -13,10 +15,13 @@ from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
-from ttsorch.testing.speech import a_voice
+from ttsorch.testing.speech import a_voice, tone_wav
 
 VOICE = a_voice().id
 SIGNING_KEY = b"0123456789abcdef0123456789abcdef"
+#: What a form of R14 and R15 sends, beside the voice's id; and one of R16 and R17.
+A_CLONE = {"name": "Vera", "language": "English", "transcript": "These are my words."}
+A_DESIGN = {"text": "Hear me.", "language": "English", "instruct": "A calm voice."}
 MISSING_ID = "00000000-0000-4000-8000-000000000000"
 
 Fake = FakeJobProvider | FakeDirectProvider
@@ -75,10 +80,13 @@ class World:
         owner: str | None = "ann",
         send: object = None,
         body: bytes | None = None,
+        drip: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         root: str = "",
+        scheme: str = "http",
+        peer: str | None = None,
     ) -> Answer:
-        """One exchange. ``send`` is sent as JSON, ``body`` as it is."""
+        """One exchange. ``send`` is sent as JSON, ``body`` as it is, ``drip`` without ever an end."""
         parts = urlsplit(target)
         content = body if body is not None else b"" if send is None else json.dumps(send).encode()
         sent = dict(headers or {})
@@ -95,9 +103,11 @@ class World:
                 path=parts.path,
                 query=parts.query,
                 headers=sent,
-                body=in_chunks(content),
+                body=in_chunks(content) if drip is None else without_end(drip),
                 authenticate=authenticate,
                 root=root,
+                scheme=scheme,
+                peer=peer,
             )
         )
         if isinstance(response.body, bytes):
@@ -151,6 +161,39 @@ class World:
         assert [blob async for blob in self.blobs.list("")] == []
         assert self.provider.ledger.submits == 0
 
+    async def upload(self, audio: bytes, *, owner: str = "ann") -> str:
+        """Upload a recording for a new voice; the voice's id."""
+        given = await self.ask("POST", "/api/clone/upload-url", owner=owner, send=A_CLONE)
+        assert given.status == 200, given.content
+        link = str(given.json["upload_url"])
+        put = await self.ask("PUT", link, owner=None, body=audio)
+        assert (put.status, put.json) == (200, {"ok": True})
+        return str(given.json["voice_id"])
+
+    async def clone(self, audio: bytes | None = None, *, owner: str = "ann") -> str:
+        """Make a voice of a recording; its id."""
+        voice_id = await self.upload(audio or tone_wav(), owner=owner)
+        send = {**A_CLONE, "voice_id": voice_id}
+        made = await self.ask("POST", "/api/clone/finalize", owner=owner, send=send)
+        assert made.status == 200, made.content
+        return voice_id
+
+    async def preview(self, *, owner: str = "ann", **fields: str) -> str:
+        """Start the preview of a designed voice; the id of its task."""
+        answer = await self.ask(
+            "POST", "/api/voices/design/preview", owner=owner, send={**A_DESIGN, **fields}
+        )
+        assert answer.status == 200, answer.content
+        return str(answer.json["task_id"])
+
+    async def previewed(self, *, owner: str = "ann") -> str:
+        """A preview that is finished; the id of its task."""
+        task_id = await self.preview(owner=owner)
+        for _ in range(10):
+            if (await self.poll(task_id, owner=owner))["status"] == "completed":
+                return task_id
+        raise AssertionError("the preview did not end")
+
     async def add_voice(self, voice_id: str, name: str, *, owner: str = "ann") -> None:
         voice = Voice(
             id=voice_id,
@@ -169,6 +212,11 @@ async def in_chunks(content: bytes, size: int = 65536) -> AsyncGenerator[bytes, 
         yield content[start : start + size]
 
 
+async def without_end(content: bytes) -> AsyncGenerator[bytes, None]:
+    yield content
+    await anyio.sleep_forever()
+
+
 @asynccontextmanager
 async def a_world(
     provider: Fake | None = None,
@@ -178,6 +226,7 @@ async def a_world(
     background: bool = False,
     with_voices: bool = True,
     blobs: MemoryBlobStore | None = None,
+    trusted_proxies: Sequence[str] = (),
 ) -> AsyncIterator[World]:
     clock = ManualClock()
     store, blobs = MemoryTaskStore(clock=clock), blobs or MemoryBlobStore(clock=clock)
@@ -190,5 +239,7 @@ async def a_world(
         background=background,
         max_active_jobs=max_active_jobs,
     ) as orchestrator:
-        handler = ContractHandler(orchestrator, signing_key=SIGNING_KEY, cors=cors)
+        handler = ContractHandler(
+            orchestrator, signing_key=SIGNING_KEY, cors=cors, trusted_proxies=trusted_proxies
+        )
         yield World(orchestrator, handler, store, blobs, clock, provider)

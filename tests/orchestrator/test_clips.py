@@ -15,6 +15,7 @@ from tests.orchestrator.voices import CLIP, VOICE, WORDS, cloned, refusal, uploa
 from tests.orchestrator.world import OWNER, POLICY, World, completed, paused_at, polled_to_the_end
 from ttsorch._audio import HEAD, AudioFormat, AudioGate, sniff
 from ttsorch._clips import Clips
+from ttsorch._keys import upload_key
 from ttsorch.capabilities import MAX_CLIP_BYTES
 from ttsorch.errors import StorageUnavailable, ValidationError
 from ttsorch.models import Capabilities, Job, Phase, SpeechRequest, Status, Voice
@@ -482,7 +483,7 @@ async def test_an_upload_that_nobody_cloned_is_collected() -> None:
 async def test_each_try_has_a_clip_of_its_own() -> None:
     """So that none is as old as an orphan while it is needed; forgetting the upload is harmless twice."""
     clips = Clips(blobs := MemoryBlobStore())
-    await clips.upload(VOICE, CLIP, owner=OWNER)
+    await clips.upload(upload_key(OWNER, VOICE), CLIP)
     keys = {await clips.accept(VOICE, owner=OWNER, formats=()) for _ in range(2)}
     await clips.forget_upload(VOICE, owner=OWNER)
     await clips.forget_upload(VOICE, owner=OWNER)

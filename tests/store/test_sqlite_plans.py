@@ -38,6 +38,7 @@ _VALUES = {
         ("list_tasks", {"tasks_history"}),
         ("list_tasks_before", {"tasks_history"}),
         ("earlier_task", {"sqlite_autoindex_tasks_1", "tasks_idempotency"}),
+        ("task_by_key", {"tasks_idempotency"}),
         ("task", {"sqlite_autoindex_tasks_1"}),
         ("hold_tasks", {"sqlite_autoindex_tasks_1"}),
         ("count_poll", {"sqlite_autoindex_tasks_1"}),

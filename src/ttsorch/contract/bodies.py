@@ -1,4 +1,5 @@
-"""Reading a JSON body: bounded, strict about JSON, lenient about what is in it (contract C6)."""
+"""Reading a body: bounded in bytes and seconds; as JSON, strict about JSON and lenient about what is in it
+(contract C6)."""
 
 import json
 from collections.abc import Mapping
@@ -27,7 +28,7 @@ async def read_json_object(request: HttpRequest) -> Mapping[str, object]:
             400 for what isn't JSON, or is falsy.
         ClientGone: the client left.
     """
-    content = await _read(request)
+    content = await read_body(request, MAX_BODY_BYTES)
     try:
         value: object = json.loads(
             content.decode("utf-8-sig"), parse_int=_number, parse_constant=_refuse_constant
@@ -42,7 +43,13 @@ async def read_json_object(request: HttpRequest) -> Mapping[str, object]:
     return {}
 
 
-async def _read(request: HttpRequest) -> bytes:
+async def read_body(request: HttpRequest, limit: int) -> bytes:
+    """All of the body, at most ``limit`` bytes of it.
+
+    Raises:
+        ValidationError: 413 for more, 408 for what takes longer than 30 seconds to arrive.
+        ClientGone: the client left.
+    """
     if _declared_length(request) > _MAX_DROPPED_BYTES:
         raise _too_large()
     content = bytearray()
@@ -53,9 +60,9 @@ async def _read(request: HttpRequest) -> bytes:
                 size += len(chunk)
                 if size > _MAX_DROPPED_BYTES:
                     break
-                if size <= MAX_BODY_BYTES:
+                if size <= limit:
                     content += chunk
-    if size > MAX_BODY_BYTES:
+    if size > limit:
         raise _too_large()
     if deadline.cancelled_caught:
         raise ValidationError(

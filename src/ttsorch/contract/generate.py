@@ -34,11 +34,15 @@ async def generate(call: Call) -> HttpResponse:
     body = GenerateRequest.model_validate(await read_json_object(call.request))
     key = _idempotency_key(call)
     voice_id = _voice_id(body.voice_id)
-    text = _text(call, body.text)
+    text = _text(body.text)
+    language = _language(call, body.language)
+    if key is not None and (earlier := await _earlier(call, key, voice_id, text, language)):
+        return _answer(call, earlier)
+    check_text(text, call.orchestrator.provider.capabilities.max_text_chars)
     with missing("Voice not found", "voice_not_found"):
         voice = await call.orchestrator.find_voice(voice_id, owner=call.owner)
     job = await call.orchestrator.submit(
-        SpeechRequest(text=text, voice=voice, language=_language(call, body.language)),
+        SpeechRequest(text=text, voice=voice, language=language),
         owner=call.owner,
         idempotency_key=key,
     )
@@ -67,16 +71,23 @@ def _voice_id(raw: str | None) -> str:
     return found
 
 
-def _text(call: Call, raw: str | None) -> str:
+def _text(raw: str | None) -> str:
     if raw is None:
         raise ValidationError("Please enter text to speak", code="text_required", field="text")
-    check_text(raw, call.orchestrator.provider.capabilities.max_text_chars)
     return raw
 
 
 def _language(call: Call, raw: str | None) -> str:
     offered = call.orchestrator.provider.capabilities.languages
     return canonical_language(raw or _DEFAULT_LANGUAGE, offered)
+
+
+async def _earlier(call: Call, key: str, voice_id: str, text: str, language: str) -> Job | None:
+    """What the first request with this key made. Asked for before anything that may have changed since: a
+    voice that was deleted, a provider that was switched."""
+    return await call.orchestrator.find_submitted(
+        key, text=text, voice_id=voice_id, language=language, owner=call.owner
+    )
 
 
 def _answer(call: Call, job: Job) -> HttpResponse:

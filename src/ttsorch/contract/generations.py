@@ -3,22 +3,21 @@
 import logging
 from urllib.parse import quote
 
-from ttsorch._keys import owner_prefix
 from ttsorch.contract.exchange import HttpResponse
 from ttsorch.contract.failures import missing
 from ttsorch.contract.filenames import download_name
+from ttsorch.contract.links import check_key, is_stored, media_link, redirect
 from ttsorch.contract.paging import pagination
 from ttsorch.contract.query import known_id, page_number, per_page, search
 from ttsorch.contract.routing import Call
-from ttsorch.contract.signing import LINK_LIFETIME
 from ttsorch.contract.statuses import HISTORY_FILTERS, speech_status
 from ttsorch.contract.wire import (
-    DeletedResponse,
+    DoneResponse,
     GenerationItem,
     GenerationsResponse,
     RegenerateResponse,
 )
-from ttsorch.errors import BlobNotFound, NotFound, ValidationError
+from ttsorch.errors import NotFound, ValidationError
 from ttsorch.models import Generation, Page
 
 logger = logging.getLogger("ttsorch.contract")
@@ -47,21 +46,18 @@ async def audio(call: Call) -> HttpResponse:
     if generation.audio is None:
         raise _no_audio()
     key = generation.audio.key
-    # Rows may come from elsewhere (an import, a migration); a signed URL opens whatever it names.
-    if not key.startswith(f"{owner_prefix(call.owner)}/"):
-        raise ValidationError(
-            "Invalid storage object key.", code="invalid_blob_key", http_status=403
-        )
-    await _look(call, generation, key)
-    headers = {"location": await _signed_url(call, generation, key), "content-length": "0"}
-    return HttpResponse(302, {**headers, "cache-control": "private, no-store"})
+    check_key(call, key)
+    if not await is_stored(call, key):
+        logger.warning("the audio of generation %s is missing from the blob store", generation.id)
+        raise _no_audio()
+    return redirect(await media_link(call, key, name=_download_name(call, generation, key)))
 
 
 async def delete(call: Call) -> HttpResponse:
     """R9."""
     with missing("Generation not found.", "generation_not_found"):
         await call.orchestrator.delete_generation(known_id(call.params["id"]), owner=call.owner)
-    return DeletedResponse(ok=True).response()
+    return DoneResponse(ok=True).response()
 
 
 async def regenerate(call: Call) -> HttpResponse:
@@ -104,28 +100,14 @@ async def _generation(call: Call, detail: str) -> Generation:
         return await call.orchestrator.get_generation(known_id(call.params["id"]), owner=call.owner)
 
 
-async def _look(call: Call, generation: Generation, key: str) -> None:
-    """A player can't show what a link to nothing answers, but a page can show this."""
-    try:
-        async with call.orchestrator.blobs.open(key):
-            pass
-    except BlobNotFound:
-        logger.warning("the audio of generation %s is missing from the blob store", generation.id)
-        raise _no_audio() from None
-
-
 def _no_audio() -> NotFound:
     return NotFound("Generation audio not available.", code="audio_not_available")
 
 
-async def _signed_url(call: Call, generation: Generation, key: str) -> str:
-    url = await call.orchestrator.blobs.url(key, expires_in=LINK_LIFETIME)
-    if url is not None:
-        return url
-    name = None
-    if call.query.get("download") == "1":
-        name = download_name(generation.text, key.rpartition(".")[2])
-    return call.request.root + call.signer.path(key, now=call.orchestrator.now(), name=name)
+def _download_name(call: Call, generation: Generation, key: str) -> str | None:
+    if call.query.get("download") != "1":
+        return None
+    return download_name(generation.text, key.rpartition(".")[2])
 
 
 def _item(generation: Generation) -> GenerationItem:

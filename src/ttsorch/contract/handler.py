@@ -1,13 +1,24 @@
 """The v1 contract as a table, and the way of a request through it."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from ttsorch.contract import about, generate, generations, media, tasks, voices
+from ttsorch.contract import (
+    about,
+    cloning,
+    design,
+    generate,
+    generations,
+    media,
+    tasks,
+    uploads,
+    voices,
+)
 from ttsorch.contract.cors import ANY_ORIGIN, Cors
 from ttsorch.contract.exchange import ClientGone, HttpRequest, HttpResponse
 from ttsorch.contract.failures import Unauthenticated, UnexpectedFailure, failure_response
+from ttsorch.contract.origin import Origins
 from ttsorch.contract.query import parse_query
 from ttsorch.contract.request_ids import request_id as id_of
 from ttsorch.contract.routing import NOBODY, Call, Resource, Route, Router
@@ -17,7 +28,7 @@ from ttsorch.orchestrator import Orchestrator
 
 logger = logging.getLogger("ttsorch.contract")
 
-#: The contract's rows, in its own order. What can be got can also be asked for with HEAD.
+#: The contract's rows. What can be got can also be asked for with HEAD.
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/api/health", about.health, public=True),
     Route("GET", "/api/languages", about.languages, public=True),
@@ -31,7 +42,15 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/generations/{id}", generations.delete),
     Route("POST", "/api/generations/{id}/regenerate", generations.regenerate),
     Route("GET", "/api/voices", voices.listing),
+    # Before the paths with an id: the first that fits is the one.
+    Route("POST", "/api/voices/design/preview", design.preview),
+    Route("POST", "/api/voices/design", design.save),
+    Route("GET", "/api/voices/{id}/preview", voices.preview),
+    Route("DELETE", "/api/voices/{id}", voices.delete),
+    Route("POST", "/api/clone/upload-url", cloning.upload_url),
+    Route("POST", "/api/clone/finalize", cloning.finalize),
     Route("GET", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
+    Route("PUT", "/api/uploads/{key:path}", uploads.receive, public=True, cors=ANY_ORIGIN),
 )
 
 _ROUTER = Router(ROUTES)
@@ -45,10 +64,11 @@ class ContractHandler:
             its provider mode up every time); the function may raise
             :class:`~ttsorch.errors.ConfigurationError`, whose message becomes a 500's ``detail``.
         signing_key: at least 16 secret bytes, the same on every machine that serves this contract.
-        cors: which pages may call the API; signed media may be read by any.
+        cors: which pages may call the API; signed links may be used by any.
+        trusted_proxies: whose ``X-Forwarded-Host`` and ``-Proto`` count, as :class:`Origins` takes them.
 
     Raises:
-        ConfigurationError: the signing key is too short.
+        ConfigurationError: the signing key is too short, or a proxy is no address.
     """
 
     def __init__(
@@ -57,10 +77,12 @@ class ContractHandler:
         *,
         signing_key: bytes,
         cors: Cors | None = None,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
         self._choose = orchestrator if callable(orchestrator) else lambda: orchestrator
         self._signer = LinkSigner(signing_key)
         self._cors = cors or Cors()
+        self._origins = Origins(trusted_proxies)
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
         """The answer, whatever happens.
@@ -101,6 +123,7 @@ class ContractHandler:
             owner=owner,
             params=params,
             query=parse_query(request.query),
+            origin=self._origins.of(request),
         )
 
 

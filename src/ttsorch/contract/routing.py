@@ -22,7 +22,7 @@ _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that found its route: what an endpoint works with. ``params`` are the parts of the path
-    that the route names."""
+    that the route names; ``origin`` is ``scheme://host`` as the client sees it, empty if unknown."""
 
     orchestrator: Orchestrator
     signer: LinkSigner
@@ -30,6 +30,7 @@ class Call:
     owner: str
     params: Mapping[str, str]
     query: Query
+    origin: str = ""
 
 
 Endpoint: TypeAlias = Callable[[Call], Awaitable[HttpResponse]]

@@ -6,13 +6,14 @@ from ttsorch.contract.exchange import HttpResponse
 from ttsorch.contract.failures import missing
 from ttsorch.contract.generate import estimated_minutes
 from ttsorch.contract.generations import audio_path
+from ttsorch.contract.links import absolute_link
 from ttsorch.contract.query import cursor, cursor_text, known_id, limit
 from ttsorch.contract.routing import Call
 from ttsorch.contract.statuses import task_status
 from ttsorch.contract.wire import (
     AudioResult,
     CancelResponse,
-    DeletedResponse,
+    DoneResponse,
     TaskResponse,
     TasksResponse,
 )
@@ -38,7 +39,7 @@ async def show(call: Call) -> HttpResponse:
     """R4: the poll that takes the task one step further."""
     with missing("Task not found.", "task_not_found"):
         job = await call.orchestrator.poll_once(known_id(call.params["id"]), owner=call.owner)
-    return task_response(call, job).response()
+    return (await task_response(call, job)).response()
 
 
 async def listing(call: Call) -> HttpResponse:
@@ -58,7 +59,7 @@ async def listing(call: Call) -> HttpResponse:
     shown, more = jobs[:count], len(jobs) > count
     last = shown[-1].task if more else None
     return TasksResponse(
-        tasks=tuple(task_response(call, job) for job in shown),
+        tasks=tuple([await task_response(call, job) for job in shown]),
         status=status,
         type=kind,
         limit=count,
@@ -87,10 +88,10 @@ async def delete(call: Call) -> HttpResponse:
     """R6. The generation and its audio stay."""
     with missing("Task not found.", "task_not_found"):
         await call.orchestrator.delete_task(known_id(call.params["id"]), owner=call.owner)
-    return DeletedResponse(ok=True).response()
+    return DoneResponse(ok=True).response()
 
 
-def task_response(call: Call, job: Job) -> TaskResponse:
+async def task_response(call: Call, job: Job) -> TaskResponse:
     """R4 and A2. The ``modal_*`` keys mirror the neutral ones for Modal, and are empty for others."""
     task, generation = job.task, job.generation
     word, error = provider_status(task), _shown_error(task)
@@ -119,13 +120,17 @@ def task_response(call: Call, job: Job) -> TaskResponse:
         error_code=error.code if error else None,
         error_category=error.category if error else None,
     )
-    return body.model_copy(update=_result(task))
+    return body.model_copy(update=await _result(call, task))
 
 
-def _result(task: Task) -> dict[str, AudioResult]:
-    if task.status is not Status.COMPLETED or task.generation_id is None:
+async def _result(call: Call, task: Task) -> dict[str, AudioResult]:
+    if task.status is not Status.COMPLETED:
         return {}
-    return {"result": AudioResult(audio_url=audio_path(task.generation_id))}
+    if task.generation_id is not None:
+        return {"result": AudioResult(audio_url=audio_path(task.generation_id))}
+    if task.kind is TaskKind.DESIGN_PREVIEW and task.audio is not None:
+        return {"result": AudioResult(audio_url=await absolute_link(call, task.audio.key))}
+    return {}
 
 
 def _shown_error(task: Task) -> ErrorInfo | None:

@@ -1,13 +1,19 @@
-"""Voices to choose from (R11)."""
+"""Voices to choose from, to hear, and to let go (R11, R12, R13)."""
 
+import logging
 from collections.abc import Sequence
 
 from ttsorch.contract.exchange import HttpResponse
+from ttsorch.contract.failures import missing
+from ttsorch.contract.links import check_key, is_stored, media_link, redirect
 from ttsorch.contract.paging import pagination
-from ttsorch.contract.query import page_number, per_page, search
+from ttsorch.contract.query import known_id, page_number, per_page, search
 from ttsorch.contract.routing import Call
-from ttsorch.contract.wire import VoiceItem, VoicesResponse
+from ttsorch.contract.wire import DoneResponse, VoiceItem, VoicesResponse
+from ttsorch.errors import NotFound, ValidationError
 from ttsorch.models import Page, Voice, VoiceSource
+
+logger = logging.getLogger("ttsorch.contract")
 
 _SOURCES = {source.value: source for source in (VoiceSource.UPLOADED, VoiceSource.DESIGNED)}
 
@@ -27,6 +33,34 @@ async def listing(call: Call) -> HttpResponse:
     return VoicesResponse(
         voices=tuple(_item(voice) for voice in page.items), pagination=pagination(page)
     ).response()
+
+
+async def preview(call: Call) -> HttpResponse:
+    """R12: the recording that the voice was made from, or the preview of its design."""
+    with missing("Voice not found.", "voice_not_found"):
+        voice = await call.orchestrator.find_voice(known_id(call.params["id"]), owner=call.owner)
+    key = voice.reference_audio_key
+    if key is None:
+        raise _no_recording()
+    check_key(call, key)
+    if not await is_stored(call, key):
+        logger.warning("the recording of voice %s is missing from the blob store", voice.id)
+        raise _no_recording()
+    return redirect(await media_link(call, key))
+
+
+async def delete(call: Call) -> HttpResponse:
+    """R13. Repeatable; what is kept is kept, and the history still names the voice."""
+    with missing("Voice not found.", "voice_not_found"):
+        voice_id = known_id(call.params["id"])
+        if any(voice.id == voice_id for voice in await call.orchestrator.builtin_voices()):
+            raise ValidationError("Built-in voices cannot be deleted.", code="voice_builtin")
+        await call.orchestrator.delete_voice(voice_id, owner=call.owner)
+    return DoneResponse(ok=True).response()
+
+
+def _no_recording() -> NotFound:
+    return NotFound("Voice has no reference audio.", code="voice_audio_missing")
 
 
 async def _own(call: Call) -> Page[Voice]:

@@ -53,6 +53,34 @@ class GenerateRequest(BaseModel):
     language: LenientText = None
 
 
+class CloneUploadRequest(BaseModel):
+    """R14."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: LenientText = None
+    language: LenientText = None
+    transcript: LenientText = None
+
+
+class CloneFinalizeRequest(CloneUploadRequest):
+    """R15. ``description`` is what v1 clients may send beside the row's own fields."""
+
+    voice_id: LenientText = None
+    description: LenientText = None
+
+
+class DesignPreviewRequest(BaseModel):
+    """R16. ``instruct`` says how the voice should sound."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    text: LenientText = None
+    language: LenientText = None
+    instruct: LenientText = None
+    name: LenientText = None
+
+
 # --- responses ----------------------------------------------------------------------------------------
 
 
@@ -71,8 +99,8 @@ class HealthResponse(Body):
     ok: Literal[True]
 
 
-class DeletedResponse(Body):
-    """R6 and R9."""
+class DoneResponse(Body):
+    """R6, R9, R13, and an upload."""
 
     ok: Literal[True]
 
@@ -107,7 +135,8 @@ class GenerateResponse(Body):
 
 
 class AudioResult(Body):
-    """``audio_url`` is stable and needs the owner's token; it redirects to a signed URL."""
+    """For speech ``audio_url`` is stable, needs the owner's token, and redirects to a signed URL; for the
+    preview of a voice it is the signed URL itself (R16)."""
 
     audio_url: str
 
@@ -220,3 +249,36 @@ class VoicesResponse(Body):
 
     voices: tuple[VoiceItem, ...]
     pagination: Pagination
+
+
+class UploadUrlResponse(Body):
+    """R14. ``upload_url`` takes one PUT within an hour."""
+
+    voice_id: str
+    upload_url: str
+    object_key: str
+
+
+class CloneResponse(Body):
+    """R15."""
+
+    id: str
+    name: str
+
+
+class DesignPreviewResponse(Body):
+    """R16."""
+
+    task_id: str
+    status: Literal["pending"]
+
+
+class DesignResponse(Body):
+    """R17. ``preview_url`` is a signed URL."""
+
+    id: str
+    name: str
+    description: str | None
+    language: str
+    source: Literal["designed"]
+    preview_url: str | None

@@ -58,6 +58,11 @@ def get(
     return _job_or_none(db, _rows(db, "task", wanted))
 
 
+def find_by_key(db: sqlite3.Connection, owner: str, idempotency_key: str) -> Job | None:
+    wanted: dict[str, Column] = {"owner": owner, "idempotency_key": idempotency_key}
+    return _job_or_none(db, _rows(db, "task_by_key", wanted))
+
+
 def record_poll(db: sqlite3.Connection, owner: str, task_id: str) -> Job | None:
     counted = _rows(db, "count_poll", {"id": task_id, "owner": owner})
     return _job_or_none(db, counted) if counted else get(db, owner, task_id)

@@ -76,6 +76,13 @@ class MemoryTaskStore:
         task = self._own(owner, task_id) if include_deleted else self._visible(owner, task_id)
         return None if task is None else self._job(task)
 
+    async def find_by_key(self, owner: str, idempotency_key: str) -> Job | None:
+        await self._turn()
+        for task in self._tasks.values():
+            if (task.owner, task.idempotency_key) == (owner, idempotency_key):
+                return self._job(task)
+        return None
+
     async def record_poll(self, owner: str, task_id: str) -> Job | None:
         await self._turn()
         task = self._visible(owner, task_id)

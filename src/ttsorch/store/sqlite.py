@@ -105,6 +105,9 @@ class SqliteTaskStore:
             lambda db: statements.get(db, owner, task_id, include_deleted=include_deleted)
         )
 
+    async def find_by_key(self, owner: str, idempotency_key: str) -> Job | None:
+        return await self._reader.run(lambda db: statements.find_by_key(db, owner, idempotency_key))
+
     async def record_poll(self, owner: str, task_id: str) -> Job | None:
         return await self._writer.run(lambda db: statements.record_poll(db, owner, task_id))
 

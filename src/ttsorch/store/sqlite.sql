@@ -43,6 +43,9 @@ WHERE owner = :owner AND (id = :id OR idempotency_key = :idempotency_key)
 ORDER BY id = :id DESC
 LIMIT 1;
 
+-- name: task_by_key
+SELECT * FROM tasks WHERE owner = :owner AND idempotency_key = :idempotency_key;
+
 -- name: count_active
 SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1 AND kind <> 'clone';
 

@@ -91,6 +91,18 @@ class RowCases:
         assert earlier.task.id == job.task.id
         assert earlier.task.deleted_at is not None
 
+    async def test_a_job_is_found_by_its_idempotency_key(self, store: TaskStore) -> None:
+        """As it is now, also when it was deleted; there is none for another owner or another key."""
+        job = await stored(store, new_job(store.now(), idempotency_key="key"))
+        await stored(store, new_job(store.now()))
+        assert await store.find_by_key(ANNA, "key") == job
+        assert await store.find_by_key(BEN, "key") is None
+        assert await store.find_by_key(ANNA, "other") is None
+        await store.delete_task(ANNA, job.task.id)
+        found = await store.find_by_key(ANNA, "key")
+        assert found is not None
+        assert (found.task.id, found.generation) == (job.task.id, job.generation)
+
     async def test_idempotency_keys_belong_to_their_owner(self, store: TaskStore) -> None:
         """Two owners may use the same key."""
         hers = await stored(store, new_job(store.now(), idempotency_key="key"))
