@@ -80,11 +80,22 @@ async def listening(app: AsgiApp) -> AsyncIterator[str]:
         lifespan="off",
         timeout_graceful_shutdown=1,
     )
-    server = uvicorn.Server(settings)
+    server = _Server(settings)
     async with anyio.create_task_group() as group:
         group.start_soon(server.serve, [listener])
-        while not server.started:
-            await anyio.sleep(0.005)
+        await server.ready.wait()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
     listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Says when it is ready."""
+
+    def __init__(self, settings: uvicorn.Config) -> None:
+        super().__init__(settings)
+        self.ready = anyio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()

@@ -14,7 +14,7 @@ from ttsorch.cli.contract_command import contract_test
 from ttsorch.cli.exiting import conflict, error_only, exiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ttsorch.cli.saying import Watch
     from ttsorch.config import Config

@@ -71,7 +71,11 @@ def contract_test(
             raise conflict("--patience must be a positive number of seconds.")
         what = plan(rows=_named(rows.upper()), only=_named(only), paid=paid)
         work = partial(
-            _run, url, Tokens(owner=token, other=other_token), what, _settings(patience, voice, clip)
+            _run,
+            url,
+            Tokens(owner=token, other=other_token),
+            what,
+            _settings(patience, voice, clip),
         )
         with _watching(what) as watch:
             report = anyio.run(work, watch)

@@ -1,6 +1,5 @@
-"""The report of ``ttsorch contract-test`` for people. Imported only when there is one: rich is slow to import."""
+"""The report of ``ttsorch contract-test`` for people. Imported only when one is printed: rich takes long."""
 
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from rich.text import Text
 
 from ttsorch.cli.wording import plain
 from ttsorch.conformance import Difference, Outcome, Report, Result
+from ttsorch.conformance.rows import ROWS
 from ttsorch.conformance.running import Watch
 
 _MARKS = {
@@ -28,15 +28,14 @@ _IN_WORDS = {
     Outcome.NOT_APPLICABLE: "not applicable",
 }
 _WIDTH = max(len(mark) for mark, _ in _MARKS.values())
-_ROW = re.compile(r"([A-Z]?)(\d+)(?:\.(\d+))?")
 
 
 def print_report(report: Report) -> None:
     """One line per case, by the row that it proves first; what is different below it; the sum at the end."""
     # Looked up now: a test, or a shell, may have put something else in its place since.
     console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    for row in sorted({result.proves[0] for result in report.results}, key=_place):
-        console.print(Text(row, "bold"))
+    for row in sorted({result.proves[0] for result in report.results}, key=list(ROWS).index):
+        console.print(Text(f"{row}  {ROWS[row]}", "bold"))
         for result in report.results:
             if result.proves[0] == row:
                 _print_result(console, result)
@@ -90,12 +89,3 @@ def _print_difference(console: Console, difference: Difference, indent: str) -> 
     console.print(Text(f"{indent}{plain(difference.request)}: {difference.about}"))
     console.print(Text(f"{indent}  expected  {plain(difference.expected)}", "green"))
     console.print(Text(f"{indent}  got       {plain(difference.got)}", "red"))
-
-
-def _place(row: str) -> tuple[int, int, int]:
-    """Rows first, then what is additive, the conventions, and the sections."""
-    found = _ROW.fullmatch(row)
-    if found is None:
-        return len("RAC") + 1, 0, 0
-    kind = "RAC".find(found[1]) if found[1] else len("RAC")
-    return kind, int(found[2]), int(found[3] or 0)

@@ -1,8 +1,8 @@
 """The v1 contract as exchanges, and the runner that tells whether a server keeps to it.
 
 The server may be written in any language: all that is looked at is HTTP. The exchanges are data
-(``exchanges/*.json``), the form of which is in :mod:`ttsorch.conformance.schema`; ``ttsorch contract-test URL``
-runs them from a shell, and :func:`run_contract` from a test::
+(``exchanges/*.json``), whose form is in :mod:`ttsorch.conformance.schema`. ``ttsorch contract-test URL`` runs
+them from a shell, and :func:`run_contract` from a test::
 
     report = await run_contract("http://127.0.0.1:8000", Tokens(owner="one", other="two"))
     assert report.passed, report.differences()

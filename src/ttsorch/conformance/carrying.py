@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ttsorch.conformance.client import Answer, Client, NoAnswer
 from ttsorch.conformance.matching import ABSENT, at_path
@@ -13,7 +13,7 @@ from ttsorch.conformance.redaction import Redaction
 from ttsorch.conformance.report import Difference
 from ttsorch.conformance.schema import Case, Otherwise, Step, Who
 from ttsorch.conformance.templates import filled_path, filled_text
-from ttsorch.conformance.verdicts import Finding, is_otherwise, judge
+from ttsorch.conformance.verdicts import Excerpt, Finding, is_otherwise, judge
 
 #: Nobody's token. It may be sent anywhere.
 STRANGER = "ttsorch-contract-test-nobodys-token"
@@ -80,7 +80,8 @@ class Carrier:
             polled = await poll_until(step.poll, self.pace, self.values, ask=ask, judge=verdict)
             answer, findings = polled.answer, polled.findings
         self._note(step, findings, carried)
-        if answer.status in step.expect.statuses:
+        # What a wrong answer has made is used, and deleted, like any other.
+        if answer.status in step.expect.statuses or 200 <= answer.status < 300:
             self._save(step, answer)
 
     def _ending(self, step: Step, answer: Answer) -> Otherwise | None:
@@ -91,7 +92,8 @@ class Carrier:
     def _url(self, step: Step) -> str:
         if step.path is not None:
             return self.base + filled_path(step.path, self.values)
-        url = filled_text(step.url or "", self.values)
+        # It should be absolute; where the contract doesn't ask for that, it is meant as a browser takes it.
+        url = urljoin(f"{self.base}/", filled_text(step.url or "", self.values))
         if step.alter == "drop_query":
             return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
         if step.alter == "change_end":
@@ -129,8 +131,7 @@ class Carrier:
 
     def _note(self, step: Step, findings: Sequence[Finding], carried: Carried) -> None:
         for finding in findings:
-            got = finding.got if finding.got is not ABSENT else "nothing"
-            shown = self.redaction.text(got) if isinstance(got, str) else self.redaction.value(got)
+            shown = self._shown(finding.got)
             expected = self.redaction.text(finding.expected)
             if finding.note:
                 note = f"{self._name(step)}: {finding.about}: ours says {expected}, this {shown}"
@@ -140,8 +141,14 @@ class Carrier:
                     Difference(self._name(step), finding.about, expected, shown)
                 )
 
+    def _shown(self, got: object) -> str:
+        if got is ABSENT:
+            return "nothing"
+        return self.redaction.text(got) if isinstance(got, Excerpt) else self.redaction.value(got)
+
     def _name(self, step: Step) -> str:
-        where = self.redaction.text(step.path or f"the link {step.url}")
+        # As it is in the data: what was filled in may be a secret, and says less.
+        where = step.path or f"the link {step.url}"
         return f"{step.method} {where}{f' ({step.say})' if step.say else ''}"
 
     def _save(self, step: Step, answer: Answer) -> None:

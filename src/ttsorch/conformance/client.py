@@ -65,7 +65,11 @@ class Client:
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=0),
-            headers={"accept": "*/*", "accept-encoding": "identity", "user-agent": "ttsorch-contract-test"},
+            headers={
+                "accept": "*/*",
+                "accept-encoding": "identity",
+                "user-agent": "ttsorch-contract-test",
+            },
         )
         watch_loggers()
 
@@ -105,7 +109,9 @@ class Client:
     async def _whole(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes
     ) -> Answer:
-        async with self._http.stream(method, url, headers=headers, content=content or None) as reply:
+        async with self._http.stream(
+            method, url, headers=headers, content=content or None
+        ) as reply:
             body = bytearray()
             async for chunk in reply.aiter_raw():
                 body += chunk

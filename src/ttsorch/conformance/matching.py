@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 from ttsorch.conformance.schema import Matcher
 from ttsorch.conformance.templates import filled, filled_text
+
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
@@ -70,19 +72,19 @@ class _Matching:
         if matcher.says("equals"):
             expected = filled(matcher.equals, self._values)
             if not same(value, expected):
-                yield Mismatch(path, _shown(expected), value)
+                yield Mismatch(path, shown(expected), value)
         if matcher.says("other_than"):
             refused = filled(matcher.other_than, self._values)
             if same(value, refused):
-                yield Mismatch(path, f"not {_shown(refused)}", value)
+                yield Mismatch(path, f"not {shown(refused)}", value)
         if matcher.one_of is not None:
             allowed = [filled(each, self._values) for each in matcher.one_of]
             if not any(same(value, each) for each in allowed):
-                yield Mismatch(path, f"one of {_shown(allowed)}", value)
+                yield Mismatch(path, f"one of {shown(allowed)}", value)
         if matcher.same_as is not None:
             expected = at_path(self._root, matcher.same_as)
             if not same(value, expected):
-                yield Mismatch(path, f"the same as {matcher.same_as}, {_shown(expected)}", value)
+                yield Mismatch(path, f"the same as {matcher.same_as}, {shown(expected)}", value)
         if matcher.pattern is not None:
             pattern = filled_text(matcher.pattern, self._values)
             if not isinstance(value, str) or not re.search(pattern, value):
@@ -141,7 +143,7 @@ class _Matching:
 
     def _described(self, matcher: Matcher) -> str:
         plain = matcher.model_dump(by_alias=True, exclude_unset=True, mode="json")
-        return _shown(filled(plain.get("keys", plain), self._values))
+        return shown(filled(plain.get("keys", plain), self._values))
 
 
 def same(one: object, other: object) -> bool:
@@ -174,7 +176,7 @@ def _moment(value: object) -> datetime | None:
     return parsed if parsed.tzinfo else None
 
 
-def _number(value: object) -> bool:
+def _number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -225,5 +227,6 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A JSON value as JSON."""
     return json.dumps(value, ensure_ascii=False, default=repr)

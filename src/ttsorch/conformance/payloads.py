@@ -83,4 +83,8 @@ def _wav(size: int) -> bytes:
 
 def _wav_header(length: int) -> bytes:
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, _RATE, _RATE * 2, 2, 16)
-    return struct.pack("<4sI4s", b"RIFF", 36 + length, b"WAVE") + form + struct.pack("<4sI", b"data", length)
+    return (
+        struct.pack("<4sI4s", b"RIFF", 36 + length, b"WAVE")
+        + form
+        + struct.pack("<4sI", b"data", length)
+    )

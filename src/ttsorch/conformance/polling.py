@@ -8,7 +8,7 @@ import anyio
 from ttsorch.conformance.client import Answer
 from ttsorch.conformance.matching import at_path, mismatches
 from ttsorch.conformance.schema import Poll
-from ttsorch.conformance.verdicts import Finding
+from ttsorch.conformance.verdicts import Excerpt, Finding
 
 _RANKS: Mapping[str, int] = {"pending": 0, "processing": 1}
 _TERMINAL = frozenset({"completed", "failed", "cancelled"})
@@ -116,4 +116,4 @@ def _wanted(poll: Poll) -> str:
 
 def _how_it_ended(seen: _Seen, body: object) -> object:
     error = at_path(body, "error")
-    return f"{seen.status}: {error}" if isinstance(error, str) else seen.status
+    return Excerpt(f"{seen.status}: {error}") if isinstance(error, str) else seen.status

@@ -15,7 +15,7 @@ from ttsorch.conformance.polling import Pace
 from ttsorch.conformance.probing import Tokens, base_url, first_values
 from ttsorch.conformance.redaction import Redaction
 from ttsorch.conformance.report import Outcome, Report, Result
-from ttsorch.conformance.schema import Case, Who
+from ttsorch.conformance.schema import Case
 from ttsorch.conformance.templates import Unknown, filled_path
 
 #: After so many cases in a row without an answer, the server is gone.
@@ -25,7 +25,7 @@ _CLEANUP_SECONDS = 60.0
 #: A deletion that found nothing has nothing left to do.
 _GONE = frozenset({200, 204, 404})
 #: What makes a voice to speak with, where a server has none.
-_VOICE_MAKER, _MADE_VOICE, _VOICE = "clone", "clone.voice_id", "voice.id"
+_VOICE_MAKER, _MADE_VOICE, _VOICE = "clone-voice", "clone.voice_id", "voice.id"
 
 _REASONS: Mapping[str, str] = {
     "tokens": "The server wants no tokens, or none was given.",
@@ -94,7 +94,10 @@ class _Run:
         self._watch = watch
         self._cases = {case.id: case for case in shipped_cases()} | {c.id: c for c in what.cases}
         self._savers = {
-            name: case.id for case in self._cases.values() for step in case.steps for name in step.save
+            name: case.id
+            for case in self._cases.values()
+            for step in case.steps
+            for name in step.save
         }
         self._silent_in_a_row = 0
         self.results: dict[str, Result] = {}
@@ -133,9 +136,7 @@ class _Run:
     def _concluded(
         self, case: Case, blank: Result, carried: Carried, unknown: str | None
     ) -> Result:
-        result = replace(
-            blank, differences=tuple(carried.differences), notes=tuple(carried.notes)
-        )
+        result = replace(blank, differences=tuple(carried.differences), notes=tuple(carried.notes))
         if result.differences:
             return replace(result, outcome=Outcome.FAILED)
         if unknown is not None:
@@ -143,7 +144,9 @@ class _Run:
         if carried.ended is not None:
             return _ended(result, Outcome(carried.ended.outcome), carried.ended.because)
         if case.additive and result.notes:
-            return _ended(result, Outcome.NOT_OFFERED, "The server does without it, or says it otherwise.")
+            return _ended(
+                result, Outcome.NOT_OFFERED, "The server does without it, or says it otherwise."
+            )
         return result
 
     def _without(self, result: Result, name: str) -> Result:

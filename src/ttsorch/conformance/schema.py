@@ -40,8 +40,8 @@ class Matcher(Part):
     the ``type`` alone."""
 
     type: Type | None = None
-    equals: JsonValue = Field(None, alias="is")
-    other_than: JsonValue = Field(None, alias="not")
+    equals: JsonValue = Field(default=None, alias="is")
+    other_than: JsonValue = Field(default=None, alias="not")
     one_of: tuple[JsonValue, ...] | None = None
     #: The value at this path of the same body.
     same_as: str | None = None
@@ -84,7 +84,7 @@ class Content(Part):
     """The bytes that are sent; exactly one of these. ``clip`` is a recording of speech to clone from,
     ``wav_bytes`` a valid WAV of that size."""
 
-    data: JsonValue = Field(None, alias="json")
+    data: JsonValue = Field(default=None, alias="json")
     text: str | None = None
     base64: str | None = None
     multipart: tuple[FormField, ...] | None = None
@@ -117,7 +117,7 @@ class Expectation(Part):
     detail: str | None = None
     #: Our sentence where the contract leaves the words to the server: another one is only noted.
     wording: str | None = None
-    body: Matcher | None = Field(None, alias="json")
+    body: Matcher | None = Field(default=None, alias="json")
     headers: Mapping[str, Matcher] = Field(default_factory=dict)
     #: Headers that may be missing, but not wrong.
     additive_headers: Mapping[str, Matcher] = Field(default_factory=dict)
@@ -137,7 +137,7 @@ class Otherwise(Part):
 
     status: int | tuple[int, ...] | None = None
     detail: str | None = None
-    body: Matcher | None = Field(None, alias="json")
+    body: Matcher | None = Field(default=None, alias="json")
     outcome: Literal["not_applicable", "not_offered"]
     because: str
 
@@ -210,9 +210,9 @@ class Case(Part):
     additive: bool = False
     #: Ids of cases whose saved values this one uses; they run before it.
     needs: tuple[str, ...] = ()
-    #: ``tokens``, ``two_owners``, ``voice``, ``builtin_voice``, ``foreign_voice`` (one of another provider's),
-    #: ``provider:NAME``, ``provider:!NAME``, ``elsewhere:VALUE`` (that saved link leads to another origin).
-    #: Otherwise it doesn't apply.
+    #: ``tokens``, ``two_owners``, ``voice``, ``builtin_voice``, ``foreign_voice`` (one of another
+    #: provider's), ``provider:NAME``, ``provider:!NAME``, ``elsewhere:VALUE`` (that saved link leads to
+    #: another origin). Otherwise it doesn't apply.
     requires: tuple[str, ...] = ()
     cost: Cost = Cost()
     steps: tuple[Step, ...] = Field(min_length=1)
