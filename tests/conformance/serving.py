@@ -72,7 +72,6 @@ def _owner(scope: Scope) -> str | None:
 @asynccontextmanager
 async def listening(app: AsgiApp) -> AsyncIterator[str]:
     """``app`` behind uvicorn, on a port of its own."""
-    listener = socket.create_server(("127.0.0.1", 0))
     settings = uvicorn.Config(
         cast("uvicorn._types.ASGIApplication", app),
         log_config=None,
@@ -81,12 +80,14 @@ async def listening(app: AsgiApp) -> AsyncIterator[str]:
         timeout_graceful_shutdown=1,
     )
     server = _Server(settings)
-    async with anyio.create_task_group() as group:
-        group.start_soon(server.serve, [listener])
-        await server.ready.wait()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = True
-    listener.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            await server.ready.wait()
+            try:
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
 
 
 class _Server(uvicorn.Server):

@@ -1,6 +1,7 @@
 """A suite is worth what it notices: servers that do one thing wrong, each noticed by the case about it."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,7 @@ def server() -> Iterator[tuple[str, Breaking]]:
 def test_a_wrong_server_is_noticed(server: tuple[str, Breaking], mutant: Mutant) -> None:
     """By the case that it is about."""
     url, front = server
+    mutant = replace(mutant, count=0, seen={})
     front.mutant, front.failures = mutant, []
     try:
         report = run(url, plan(only=[mutant.case]))

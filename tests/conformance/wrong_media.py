@@ -44,6 +44,13 @@ def _after_the_task(x: Exchange) -> None:
         x.answer(404, {"detail": "Generation audio not available."})
 
 
+def _keeps_the_line(x: Exchange) -> None:
+    if x.method == "DELETE":
+        x.seen["deleted"] = True
+    elif x.seen.get("deleted"):
+        x.set(generations=[{}])
+
+
 def _a_page(x: Exchange) -> None:
     if x.status == 200:
         x.content = b"<!doctype html><title>Sign in</title>"
@@ -110,8 +117,8 @@ MEDIA = [
     Mutant(
         "keeps the line of what is deleted",
         "delete-generation",
-        f"GET {HISTORY_PATH}",
-        key(generations=[{}]),
+        f"GET|DELETE {HISTORY_PATH}(/[^/]+)?",
+        _keeps_the_line,
     ),
     Mutant(
         "has another sentence for what is deleted",

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+import anyio
+
 from ttsorch.conformance.client import Answer, Client, NoAnswer
 from ttsorch.conformance.matching import ABSENT, at_path
 from ttsorch.conformance.payloads import Clip, Payload, a_tone, payload
@@ -12,11 +14,12 @@ from ttsorch.conformance.probing import Tokens
 from ttsorch.conformance.redaction import Redaction
 from ttsorch.conformance.report import Difference
 from ttsorch.conformance.schema import Case, Otherwise, Step, Who
-from ttsorch.conformance.templates import filled_path, filled_text
+from ttsorch.conformance.templates import Unknown, filled_path, filled_text, names_in
 from ttsorch.conformance.verdicts import Excerpt, Finding, is_otherwise, judge
 
 #: Nobody's token. It may be sent anywhere.
 STRANGER = "ttsorch-contract-test-nobodys-token"
+_READING = frozenset({"GET", "OPTIONS"})
 #: Where the value of a clip comes from, and how long it has to be, in seconds, to be worth cloning.
 _SPOKEN, _SPOKEN_TYPE, _SPOKEN_SECONDS = "speech.audio", "speech.type", "speech.seconds"
 _SHORTEST_CLIP = 3.0
@@ -49,8 +52,11 @@ class Carrier:
         """Every step, whatever the one before brought; up to the first that can't be built.
 
         Raises:
-            templates.Unknown: a step needs a value that isn't there.
+            templates.Unknown: a step needs a value that isn't there. If it is one that another case should
+                have got, nothing was sent.
         """
+        for name in sorted(taken_from_others(case) - self.values.keys()):
+            raise Unknown(name)
         for step in case.steps:
             try:
                 await self._take(step, carried)
@@ -67,7 +73,10 @@ class Carrier:
         headers = self._headers(step, sent)
 
         async def ask() -> Answer:
-            return await self.client.ask(step.method, url, headers, sent.content)
+            # What a torn-down request has made could not be deleted.
+            with anyio.CancelScope(shield=step.method not in _READING):
+                answer = await self.client.ask(step.method, url, headers, sent.content)
+            return answer
 
         def verdict(answer: Answer) -> Sequence[Finding]:
             return judge(answer, step.expect, self.values, method=step.method)
@@ -156,6 +165,13 @@ class Carrier:
             value = _saved(answer, source)
             if value is not None:
                 self.values[name] = value
+
+
+def taken_from_others(case: Case) -> frozenset[str]:
+    """The values that a case asks for and doesn't save itself."""
+    steps = "".join(step.model_dump_json(by_alias=True, exclude_unset=True) for step in case.steps)
+    saved = {name for step in case.steps for name in step.save}
+    return frozenset(names_in(steps) - saved)
 
 
 def _saved(answer: Answer, source: str) -> object:

@@ -51,11 +51,13 @@ def base_url(url: str) -> str:
     Raises:
         ValidationError: it isn't the URL of a web server.
     """
+    url = url.strip()
     try:
-        parts = urlsplit(url.strip())
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
-        # Reading it checks it.
-        usable = usable and (parts.port is None or parts.port > 0)
+        parts = urlsplit(url)
+        plain = url.isascii() and url.isprintable() and " " not in url
+        # Reading the port checks it.
+        somewhere = bool(parts.hostname) and parts.username is None and parts.port != 0
+        usable = plain and somewhere and parts.scheme in ("http", "https")
     except ValueError:
         usable = False
     if not usable:

@@ -100,6 +100,7 @@ class _Run:
             for name in step.save
         }
         self._silent_in_a_row = 0
+        self._begun: list[Case] = []
         self.results: dict[str, Result] = {}
 
     async def all(self) -> None:
@@ -124,6 +125,7 @@ class _Run:
         reason = await self._missing_requirement(case)
         if reason is not None:
             return _ended(blank, Outcome.NOT_APPLICABLE, reason)
+        self._begun.append(case)
         carried = Carried()
         unknown = None
         try:
@@ -203,7 +205,7 @@ class _Run:
     async def clean_up(self) -> tuple[str, ...]:
         """Delete what the cases made, newest first; names what could not be."""
         left: list[str] = []
-        paths = [path for id_ in reversed(self.results) for path in self._cases[id_].cleanup]
+        paths = [path for case in reversed(self._begun) for path in case.cleanup]
         with anyio.CancelScope(shield=True), anyio.move_on_after(_CLEANUP_SECONDS) as patience:
             while paths:
                 await self._delete(paths.pop(0), left)
