@@ -60,6 +60,9 @@ GOOD: list[tuple[dict[str, str], str, object]] = [
     ({"TTSORCH_TOKENS": "padded===ann"}, "tokens", {"padded==": "ann"}),
     ({"TTSORCH_SIGNING_KEY": "k" * 16}, "signing_key", b"k" * 16),
     ({"TTSORCH_MAX_ACTIVE_JOBS": "1"}, "max_active_jobs", 1),
+    ({}, "trusted_proxies", ("127.0.0.0/8", "::1")),
+    ({"TTSORCH_TRUSTED_PROXIES": " 10.0.0.0/8, ::1"}, "trusted_proxies", ("10.0.0.0/8", "::1")),
+    ({"TTSORCH_TRUSTED_PROXIES": "*"}, "trusted_proxies", ("*",)),
 ]
 
 BAD: list[tuple[str, str]] = [
@@ -104,6 +107,10 @@ BAD: list[tuple[str, str]] = [
     ("TTSORCH_RESULT_HOSTS", f"{CANARY}:0080"),
     ("TTSORCH_RESULT_HOSTS", f"[fe80::1%{CANARY}]:80"),
     ("TTSORCH_RESULT_HOSTS", f"[{CANARY}]:80"),
+    ("TTSORCH_TRUSTED_PROXIES", CANARY),
+    ("TTSORCH_TRUSTED_PROXIES", "10.0.0.1/8"),
+    ("TTSORCH_TRUSTED_PROXIES", "10.0.0.1,"),
+    ("TTSORCH_TRUSTED_PROXIES", f"fe80::1%{CANARY}"),
     ("TTSORCH_MAX_ACTIVE_JOBS", "0"),
     ("TTSORCH_MAX_ACTIVE_JOBS", CANARY),
 ]

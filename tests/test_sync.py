@@ -74,7 +74,7 @@ def verbs(cls: type) -> dict[str, inspect.Signature]:
     return {
         name: inspect.signature(method)
         for name, method in inspect.getmembers(cls, inspect.isfunction)
-        if not name.startswith("_") and name not in ("run", "start", "close")
+        if not name.startswith("_") and name not in ("run", "start", "close", "using")
     }
 
 

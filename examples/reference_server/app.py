@@ -25,7 +25,9 @@ _STATIC = Path(__file__).parent / "static"
 
 def build_app(config: Config, orchestrator: Orchestrator, signing_key: bytes) -> ASGIApp:
     """The contract below ``/api`` and the page at ``/``."""
-    handler = ContractHandler(orchestrator, signing_key=signing_key)
+    handler = ContractHandler(
+        orchestrator, signing_key=signing_key, trusted_proxies=config.trusted_proxies
+    )
     app = _by_path(asgi_app(handler, authenticator(config.tokens)), _page())
     if config.tokens is None:
         app = LoopbackGuard(app, config.host)

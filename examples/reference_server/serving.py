@@ -51,6 +51,8 @@ async def serve(config: Config, prepare: Prepare | None = None) -> None:
                 log_level=logging.WARNING,
                 lifespan="off",
                 server_header=False,
+                # Which proxies to believe is the contract's to know.
+                proxy_headers=False,
                 timeout_graceful_shutdown=_GRACE,
             )
             await _Server(settings, _address(config.host, listener)).serve(sockets=[listener])

@@ -10,7 +10,6 @@ import json
 import uuid
 from dataclasses import replace
 from datetime import datetime
-from itertools import count
 
 from ttsorch._clips import Clips
 from ttsorch._driver import Driver
@@ -229,7 +228,9 @@ class Casting:
         it leads to the next id."""
         voices = self._store_for("cloning", self._provider.capabilities.cloning)
         digest = hashlib.sha256(audio).hexdigest()
-        for number in count(1):
+        number = 0
+        while True:
+            number += 1
             voice_id = _design_id(owner, digest, name, text, description, str(number))
             if voice := await voices.get_voice(owner, voice_id):
                 return voice
@@ -249,7 +250,6 @@ class Casting:
             # Whoever was quicker made it; or it was made before and deleted.
             if voice := await voices.get_voice(owner, voice_id):
                 return voice
-        raise AssertionError("unreachable: there is always another number")
 
     async def _adopt_as(self, voice_id: str, audio: bytes, *, owner: str, **words: str) -> Voice:
         try:

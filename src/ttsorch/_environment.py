@@ -94,6 +94,17 @@ def read_hosts_and_ports(environ: Mapping[str, str], variable: str) -> tuple[str
     return hosts
 
 
+def read_networks(environ: Mapping[str, str], variable: str) -> tuple[str, ...] | None:
+    """``10.0.0.0/8,::1``: IP addresses and networks; or ``*``, for any."""
+    value = read(environ, variable)
+    if value is None:
+        return None
+    networks = tuple(entry.strip() for entry in value.split(","))
+    if not all(entry == "*" or _is_network(entry) for entry in networks):
+        raise _malformed(variable, "a list of IP addresses and networks (10.0.0.0/8,::1), or *")
+    return networks
+
+
 def is_loopback(host: str) -> bool:
     """Whether a server bound to ``host`` is reached from this machine only."""
     if _is_address(host):
@@ -112,6 +123,14 @@ def _is_host_and_port(value: str) -> bool:
     if found is None or int(found["port"]) > 65535:
         return False
     return found["v6"] is None or _is_address(found["v6"])
+
+
+def _is_network(value: str) -> bool:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        return False
+    return "%" not in value
 
 
 def _is_address(host: str) -> bool:

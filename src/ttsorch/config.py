@@ -19,6 +19,7 @@ from ttsorch._environment import (
     read,
     read_host,
     read_hosts_and_ports,
+    read_networks,
     read_number,
     read_secret,
     read_tokens,
@@ -40,6 +41,8 @@ LOCAL_OWNER = "local"
 _HOST = "127.0.0.1"
 _PORT = 8000
 _PROVIDER = "local"
+#: Where a proxy on the same machine comes from.
+_LOOPBACK = ("127.0.0.0/8", "::1")
 _DATABASE_URL = "sqlite:///data/ttsorch.db"
 
 _SQLITE = "sqlite:///"
@@ -65,6 +68,7 @@ class Config:
         tokens: bearer token → owner; None for one owner without a token, on a loopback address only.
         signing_key: for links to stored audio; None: see :func:`load_signing_key`.
         max_active_jobs: per owner; no cap if None.
+        trusted_proxies: see :class:`ttsorch.contract.origin.Origins`.
         environ: where the providers find their own settings. Those that find all of theirs finish what
             they have begun, also when another one takes the new tasks.
 
@@ -80,6 +84,7 @@ class Config:
     tokens: Mapping[str, str] | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
     max_active_jobs: int | None = None
+    trusted_proxies: tuple[str, ...] = _LOOPBACK
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -110,6 +115,7 @@ class Config:
             tokens=read_tokens(environ, "TTSORCH_TOKENS"),
             signing_key=read_secret(environ, _SIGNING_KEY, min_length=MIN_SECRET_BYTES),
             max_active_jobs=read_number(environ, "TTSORCH_MAX_ACTIVE_JOBS", least=1),
+            trusted_proxies=read_networks(environ, "TTSORCH_TRUSTED_PROXIES") or _LOOPBACK,
             environ=dict(environ),
         )
 

@@ -15,6 +15,7 @@ import json
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
+from copy import copy
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -37,7 +38,7 @@ from ttsorch.capabilities import (
     check_owner,
     count_characters,
 )
-from ttsorch.errors import IdempotencyConflict, NotFound, TtsorchError
+from ttsorch.errors import ConfigurationError, IdempotencyConflict, NotFound, TtsorchError
 from ttsorch.models import (
     Generation,
     Job,
@@ -82,7 +83,8 @@ class Orchestrator:
 
     Args:
         provider: takes new tasks.
-        also: providers of earlier tasks, so that what is under way can finish after a switch.
+        also: providers of earlier tasks, so that what is under way can finish after a switch; and those
+            that :meth:`using` can switch to.
         voices: the owners' own voices; without it only built-in voices exist.
         background: direct tasks and a sweep run in this process's event loop. Without it, a direct task
             runs inside its first poll, and somebody has to call :meth:`sweep_once`.
@@ -115,11 +117,13 @@ class Orchestrator:
         self._announcer = Announcer(listeners)
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._clips = Clips(blobs)
+        earlier = {each.name: each for each in also if each.name != provider.name}
+        self._providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
         flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
         self._journal = Journal(tasks, self.policy, self._announcer, flights)
         self._steps = Steps(
             journal=self._journal,
-            providers={each.name: each for each in (*also, provider)},
+            providers=self._providers,
             voices=voices,
             blobs=blobs,
             policy=self.policy,
@@ -133,23 +137,53 @@ class Orchestrator:
             policy=self.policy,
             background=background,
         )
-        self._intake = Intake(
-            provider_name=provider.name,
-            tasks=tasks,
+
+    # Both are made anew each time: they hold nothing of their own, and go by the provider of the moment.
+
+    @property
+    def _intake(self) -> Intake:
+        return Intake(
+            provider_name=self.provider.name,
+            tasks=self.tasks,
             steps=self._steps,
             driver=self._driver,
             announcer=self._announcer,
             policy=self.policy,
-            background=background,
+            background=self.background,
         )
-        self._casting = Casting(
-            provider=provider,
-            tasks=tasks,
-            voices=voices,
+
+    @property
+    def _casting(self) -> Casting:
+        return Casting(
+            provider=self.provider,
+            tasks=self.tasks,
+            voices=self.voices,
             clips=self._clips,
             intake=self._intake,
             driver=self._driver,
         )
+
+    def using(self, mode: str) -> "Orchestrator":
+        """This orchestrator, but with another of its providers taking the new tasks: for a host that looks
+        its provider mode up with every request, and may switch it without a restart. Everything else is
+        shared, tasks under way included; only the first one is entered and left.
+
+        Args:
+            mode: the provider's name; blank for the one that this orchestrator was made with.
+
+        Raises:
+            ConfigurationError: none of its providers has this name (contract row R2).
+        """
+        name = mode.strip().lower() or self.provider.name
+        if name not in self._providers:
+            raise ConfigurationError(
+                f"Invalid TTS_PROVIDER_MODE: {mode}. Expected one of: {', '.join(self._providers)}",
+                code="provider_unknown",
+                field="TTS_PROVIDER_MODE",
+            )
+        other = copy(self)
+        other.provider = self._providers[name]
+        return other
 
     async def __aenter__(self) -> "Orchestrator":
         async with AsyncExitStack() as stack:

@@ -7,7 +7,7 @@ from ttsorch.contract import ContractHandler
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import Capabilities, Voice
 from ttsorch.orchestrator import Orchestrator
-from ttsorch.testing.fakes import FakeJobProvider
+from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +65,34 @@ async def test_a_host_may_choose_its_provider_for_each_request() -> None:
         assert nobody.status == 401
         world.handler = ContractHandler(lambda: world.orchestrator, signing_key=SIGNING_KEY)
         assert (await world.ask("GET", "/api/languages")).status == 200
+
+
+async def test_a_switch_of_the_mode_concerns_new_tasks_only() -> None:
+    """R2: with each request another provider may take the new tasks; what is under way stays with its own,
+    and a name that none of them has is a 500 that says which there are."""
+    modal, qwen = FakeJobProvider("modal"), FakeDirectProvider("qwen")
+    mode = ["modal"]
+    async with a_world(modal, also=(qwen,)) as world:
+        world.handler = ContractHandler(
+            lambda: world.orchestrator.using(mode[0]), signing_key=SIGNING_KEY
+        )
+        tasks = {}
+        for name in ("modal", "qwen"):
+            mode[0] = name.upper()
+            offered = (await world.ask("GET", "/api/languages")).json
+            assert offered["provider"] == name
+            tasks[name], _ = await world.generate()
+        for name, task_id in tasks.items():
+            assert (await world.poll(task_id))["provider"] == name
+            while (await world.poll(task_id))["status"] == "processing":
+                pass
+            assert (await world.poll(task_id))["status"] == "completed"
+        mode[0] = "nope"
+        sentence = "Invalid TTS_PROVIDER_MODE: nope. Expected one of: modal, qwen"
+        answer = await world.ask("GET", "/api/languages")
+        assert (answer.status, answer.detail) == (500, sentence)
+        mode[0] = " "
+        assert (await world.ask("GET", "/api/languages")).json["provider"] == "modal"
 
 
 # --- voices -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from ttsorch.contract import HttpRequest, bodies
 from ttsorch.contract.generate import estimated_minutes
 from ttsorch.errors import ProviderRejected, ProviderUnavailable
 from ttsorch.models import Capabilities, Voice, VoiceSource
+from ttsorch.testing.fake_voices import FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 
 pytestmark = pytest.mark.anyio
@@ -260,6 +261,31 @@ async def test_a_repeated_key_gets_the_first_answer_again() -> None:
         await world.poll(first[0])
         assert await world.generate(idempotency_key="k") == first
         assert world.provider.ledger.submits == 1
+
+
+async def test_a_repeated_key_outlives_its_voice_and_its_task() -> None:
+    """The first answer again, also when the voice, its recording or the task is deleted since."""
+    async with a_world(FakeDesigningJobProvider()) as world:
+        voice_id = await world.clone()
+        send = {"voice_id": voice_id, "text": "Hello"}
+        headers = {"idempotency-key": "k"}
+        first = await world.ask("POST", "/api/generate", send=send, headers=headers)
+        assert first.status == 200
+        voice = await world.store.get_voice("ann", voice_id)
+        assert voice is not None
+        assert voice.reference_audio_key is not None
+        await world.blobs.delete(voice.reference_audio_key)
+        await world.ask("DELETE", f"/api/voices/{voice_id}")
+        await world.ask("DELETE", f"/api/tasks/{first.json['task_id']}")
+        again = await world.ask("POST", "/api/generate", send=send, headers=headers)
+        assert (again.status, again.json) == (200, first.json)
+        other = {**send, "language": "French"}
+        conflict = await world.ask("POST", "/api/generate", send=other, headers=headers)
+        assert (conflict.status, conflict.json["code"]) == (409, "idempotency_conflict")
+        fresh = await world.ask(
+            "POST", "/api/generate", send=send, headers={"idempotency-key": "l"}
+        )
+        assert (fresh.status, fresh.detail) == (404, "Voice not found")
 
 
 async def test_a_key_with_another_body_is_a_conflict() -> None:

@@ -11,6 +11,7 @@ import anyio
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
 from ttsorch.models import Job, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
+from ttsorch.protocols import Provider
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -227,12 +228,14 @@ async def a_world(
     with_voices: bool = True,
     blobs: MemoryBlobStore | None = None,
     trusted_proxies: Sequence[str] = (),
+    also: Sequence[Provider] = (),
 ) -> AsyncIterator[World]:
     clock = ManualClock()
     store, blobs = MemoryTaskStore(clock=clock), blobs or MemoryBlobStore(clock=clock)
     provider = provider or FakeJobProvider()
     async with Orchestrator(
         provider=provider,
+        also=also,
         tasks=store,
         voices=store if with_voices else None,
         blobs=blobs,
