@@ -156,7 +156,7 @@ def test_the_cost_is_told() -> None:
 def test_a_plan_tells_its_cost() -> None:
     """So that whoever pays can say no."""
     assert plan().in_words() == (
-        f"{len(CASES)} cases. This makes up to 9 short speeches and 4 voices; what it makes it deletes."
+        f"{len(CASES)} cases. This makes up to 9 short speeches and 5 voices; what it makes it deletes."
     )
     assert "nothing is spoken" in plan(rows=["R1"]).in_words()
     assert "nothing is spoken" in plan(paid=False).in_words()

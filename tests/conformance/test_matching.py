@@ -68,6 +68,8 @@ def test_a_type_is_json_s(kind: str, right: list[object], wrong: list[object]) -
         ({"each": "string"}, [], {}),
         ({"contains": {"keys": {"k": {"is": 1}}}}, [{}, {"k": 1}], [{"k": 2}]),
         ({"lacks": {"is": 1}}, [2], [2, 1]),
+        ({"first": {"is": 1}}, [1, 2], [2, 1]),
+        ({"first": "integer"}, [1], []),
         ({"keys": {"k": "null"}}, {"k": None, "more": 1}, {}),
         ({"absent": ["k"]}, {}, {"k": None}),
         ({"keys": {"a": {"same_as": "b"}}}, {"a": 1, "b": 1}, {"a": 1, "b": 2}),

@@ -25,6 +25,8 @@ def vendor(name: str) -> Iterator[Mapping[str, str]]:
         yield {}
     elif name == "modal":
         with beside(fake_modal(speak=engine_speaker())) as modal:
+            # Between two checks that nobody polls for there are ten seconds.
+            modal.checks_until_done = 0
             yield modal.environ()
     else:
         with beside(fake_dashscope(speak=engine_speaker())) as dashscope:
@@ -52,7 +54,7 @@ NO_CLONE = {
     "foreign-voice",
     "foreign-design",
 }
-NOT_MODAL = {"task-modal-fields", "voices-modal-has-none"}
+NOT_MODAL = {"task-modal-fields", "voices-modal-has-none", "clone-header"}
 MODAL = {
     "task-no-modal-fields",
     "voices-builtin",

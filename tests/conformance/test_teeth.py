@@ -63,7 +63,7 @@ _ELSEWHERE = {
     "voices-modal-has-none",
     "generate-foreign-provider",
     "audio-elsewhere",
-    "audio-bound",
+    "clone-header",
 }
 
 

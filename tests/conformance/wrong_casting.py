@@ -23,6 +23,7 @@ from tests.conformance.wrong_answers import (
     refuse,
     refuse_if,
     status,
+    with_query,
 )
 
 
@@ -92,6 +93,30 @@ CASTING = [
         "clone-voice",
         f"POST {FINALIZE}",
         lambda x: x.set(name=x.sent_json()["name"]) if x.status == 200 else None,
+    ),
+    Mutant(
+        "lists its own voices first",
+        "clone-voice",
+        f"GET {VOICES_PATH}",
+        lambda x: x.set(voices=list(reversed(x.json["voices"]))),
+    ),
+    Mutant(
+        "searches what was read aloud",
+        "clone-voice",
+        f"GET {VOICES_PATH}",
+        rewrite=with_query("search=two%2C%20three", ""),
+    ),
+    Mutant(
+        "reads a stray token when something is uploaded",
+        "delete-voice",
+        f"PUT {UPLOAD}",
+        refuse_if(lambda x: x.token, 401, "Invalid or expired token"),
+    ),
+    Mutant(
+        "plays a deleted voice",
+        "delete-voice",
+        f"GET {PREVIEW}",
+        status(302),
     ),
     Mutant(
         "lists a clone as designed",

@@ -107,6 +107,7 @@ MEDIA = [
         f"GET {MEDIA_PATH}",
         lambda x: header("content-range", "bytes 0-99/100")(x) if _ranged(x) else None,
     ),
+    Mutant("opens everything with any signature", "audio-bound", f"GET {MEDIA_PATH}", status(200)),
     Mutant("has no signatures", "audio-unsigned", f"GET {MEDIA_PATH}", refuse(200, "")),
     Mutant(
         "drops the audio with its task",

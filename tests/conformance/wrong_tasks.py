@@ -191,6 +191,12 @@ TASKS = [
         rewrite=with_query("status=active", "status=all"),
     ),
     Mutant(
+        "begins again with every page",
+        "tasks-listed",
+        "GET /api/tasks",
+        rewrite=with_query("&before=.*", ""),
+    ),
+    Mutant(
         "lists without a cursor", "tasks-listed", "GET /api/tasks", lambda x: x.drop("next_before")
     ),
     Mutant(

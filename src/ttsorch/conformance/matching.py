@@ -122,8 +122,8 @@ class _Matching:
                 yield Mismatch(_below(path, name), "no such key", value[name])
 
     def _check_list(self, value: object, matcher: Matcher, path: str) -> Iterator[Mismatch]:
-        about_lists = (matcher.each, matcher.contains, matcher.lacks, matcher.newest_first)
-        if all(each is None for each in about_lists):
+        about_lists = ("each", "first", "contains", "lacks", "newest_first")
+        if not any(map(matcher.says, about_lists)):
             return
         if not isinstance(value, list):
             yield Mismatch(path, "list", value)
@@ -131,6 +131,9 @@ class _Matching:
         if matcher.each is not None:
             for number, element in enumerate(value):
                 yield from self.check(element, matcher.each, _below(path, str(number)))
+        if matcher.first is not None:
+            first = value[0] if value else ABSENT
+            yield from self.check(first, matcher.first, _below(path, "0"))
         if matcher.contains is not None and not self._has(value, matcher.contains):
             yield Mismatch(path, f"one that is {self._described(matcher.contains)}", value)
         if matcher.lacks is not None and self._has(value, matcher.lacks):

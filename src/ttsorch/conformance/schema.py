@@ -52,8 +52,9 @@ class Matcher(Part):
     keys: Mapping[str, "Matcher"] | None = None
     additive: Mapping[str, "Matcher"] | None = None
     absent: tuple[str, ...] = ()
-    #: Of a list: what holds for each element, for one of them, for none, and in which order they are.
+    #: Of a list: what holds for each element, the first, one of them, none; and in which order they are.
     each: "Matcher | None" = None
+    first: "Matcher | None" = None
     contains: "Matcher | None" = None
     lacks: "Matcher | None" = None
     newest_first: str | None = None
