@@ -130,7 +130,11 @@ def test_tokens_may_come_from_the_environment(
         (("--patience", "nan"), "--patience must be a positive number of seconds."),
         (("--other-token", "b"), "A token of another owner needs one of the first."),
         (("--token", "b", "--other-token", "b"), "The two tokens have to be of two owners."),
-        (("--clip", "nowhere.wav"), "The recording can't be read: No such file or directory."),
+        (("--clip", "a.wav"), "--clip and --clip-text go together: what is said in the recording."),
+        (
+            ("--clip", "nowhere.wav", "--clip-text", "Hello."),
+            "The recording can't be read: No such file or directory.",
+        ),
         (("--token", "unknown"), "The server does not know this token."),
         ((), "The server wants a token: give it with --token or TTSORCH_CONTRACT_TOKEN."),
     ],
@@ -163,7 +167,8 @@ def test_a_recording_and_a_voice_can_be_given(
     """A vendor may want more than four seconds of a tone."""
     (folder / "reader.wav").write_bytes(b"no recording")
     result = ttsorch_command(
-        "contract-test", url, *GIVEN, "--only", "clone-voice", "--clip", "reader.wav", "--json"
+        *("contract-test", url, *GIVEN, "--only", "clone-voice", "--json"),
+        *("--clip", "reader.wav", "--clip-text", "Hello."),
     )
     unknown = ttsorch_command(
         "contract-test", url, *GIVEN, "--only", "delete-active", "--voice", "anna", "--json"

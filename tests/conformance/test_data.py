@@ -24,6 +24,7 @@ GIVEN = {
     "builtin.id",
     "foreign.id",
     "foreign.provider",
+    "clip.transcript",
 }
 #: Every sentence of the contract's sections 2 and 3 that a client can bring about.
 PROVOKED = [

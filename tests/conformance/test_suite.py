@@ -24,6 +24,7 @@ from ttsorch.conformance.probing import base_url
 from ttsorch.errors import ValidationError
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
+from ttsorch.testing.speech import tone_wav
 
 MAKERS: list[Callable[[], FakeJobProvider | FakeDirectProvider]] = [
     FakeDesigningJobProvider,
@@ -429,3 +430,20 @@ async def _breaks_off(scope: Scope, receive: Receive, send: Send) -> None:
     await send(started)
     await send({"type": "http.response.body", "body": b"x", "more_body": True})
     raise OSError("gone")
+
+
+def test_a_voice_is_made_of_what_was_just_spoken() -> None:
+    """Speech that is long enough is a better recording than a tone, and comes with what is said in it."""
+    provider = FakeDesigningJobProvider(audio=tone_wav(3.5))
+    sent: list[Any] = []
+
+    def listen(x: Exchange) -> None:
+        sent.append(x.sent if x.method == "PUT" else x.sent_json()["transcript"])
+
+    front = _front(Mutant("", "", "PUT|POST /api/(uploads/.*|clone/finalize)", listen))
+    with serving(provider, front) as url:
+        report = run(url, plan(only=["history-line", "audio-plays", "clone-voice"]))
+
+    assert report.passed
+    assert sent[0] == provider.audio
+    assert sent[1].endswith("Äpfel & 100% tea_time, isn't it? One, two, three, four.")

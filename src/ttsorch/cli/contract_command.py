@@ -55,6 +55,9 @@ def contract_test(
             show_default="what the server has just spoken",
         ),
     ] = None,
+    clip_text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What is said in that recording.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
 ) -> None:
     """Check a server against the v1 contract. Exit status 1 if something is different.
@@ -75,7 +78,7 @@ def contract_test(
             url,
             Tokens(owner=token, other=other_token),
             what,
-            _settings(patience, voice, clip),
+            _settings(patience, voice, clip, clip_text),
         )
         with _watching(what) as watch:
             report = anyio.run(work, watch)
@@ -107,20 +110,26 @@ def _named(listed: str) -> list[str]:
     return [each.strip() for each in listed.split(",") if each.strip()]
 
 
-def _settings(patience: float, voice: str | None, clip: str | None) -> "Settings":
+def _settings(
+    patience: float, voice: str | None, clip: str | None, clip_text: str | None
+) -> "Settings":
     from ttsorch.conformance import Settings
 
-    return Settings(patience=patience, voice=voice, clip=None if clip is None else _read_clip(clip))
+    if bool(clip) != bool(clip_text):
+        raise conflict("--clip and --clip-text go together: what is said in the recording.")
+    recording = _read_clip(clip, clip_text) if clip and clip_text else None
+    return Settings(patience=patience, voice=voice, clip=recording)
 
 
-def _read_clip(path: str) -> "Clip":
+def _read_clip(path: str, transcript: str) -> "Clip":
     from ttsorch.conformance import Clip
 
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise conflict(f"The recording can't be read: {error.strerror}.") from None
-    return Clip(content, mimetypes.guess_type(path)[0] or "application/octet-stream")
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return Clip(content, kind, transcript)
 
 
 @contextmanager

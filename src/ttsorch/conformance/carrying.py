@@ -17,11 +17,14 @@ from ttsorch.conformance.schema import Case, Otherwise, Step, Who
 from ttsorch.conformance.templates import Unknown, filled_path, filled_text, names_in
 from ttsorch.conformance.verdicts import Excerpt, Finding, is_otherwise, judge
 
+#: The value that says what is said in a ``clip``.
+TRANSCRIPT = "clip.transcript"
 #: Nobody's token. It may be sent anywhere.
 STRANGER = "ttsorch-contract-test-nobodys-token"
 _READING = frozenset({"GET", "OPTIONS"})
 #: Where the value of a clip comes from, and how long it has to be, in seconds, to be worth cloning.
-_SPOKEN, _SPOKEN_TYPE, _SPOKEN_SECONDS = "speech.audio", "speech.type", "speech.seconds"
+_SPOKEN, _SPOKEN_TYPE, _SPOKEN_TEXT = "speech.audio", "speech.type", "speech.text"
+_SPOKEN_SECONDS = "speech.seconds"
 _SHORTEST_CLIP = 3.0
 
 
@@ -55,7 +58,7 @@ class Carrier:
             templates.Unknown: a step needs a value that isn't there. If it is one that another case should
                 have got, nothing was sent.
         """
-        for name in sorted(taken_from_others(case) - self.values.keys()):
+        for name in sorted(taken_from_others(case) - self.values.keys() - {TRANSCRIPT}):
             raise Unknown(name)
         for step in case.steps:
             try:
@@ -69,7 +72,9 @@ class Carrier:
                 return
 
     async def _take(self, step: Step, carried: Carried) -> None:
-        url, sent = self._url(step), payload(step.body, self.values, self._recording())
+        recording = self._recording()
+        self.values[TRANSCRIPT] = recording.transcript
+        url, sent = self._url(step), payload(step.body, self.values, recording)
         headers = self._headers(step, sent)
 
         async def ask() -> Answer:
@@ -135,7 +140,7 @@ class Carrier:
         seconds = self.values.get(_SPOKEN_SECONDS)
         long_enough = isinstance(seconds, int | float) and seconds >= _SHORTEST_CLIP
         if isinstance(spoken, bytes) and isinstance(kind, str) and long_enough:
-            return Clip(spoken, kind)
+            return Clip(spoken, kind, str(self.values.get(_SPOKEN_TEXT)))
         return a_tone()
 
     def _note(self, step: Step, findings: Sequence[Finding], carried: Carried) -> None:

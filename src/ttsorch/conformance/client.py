@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import anyio
 import httpx
 
-from ttsorch._http.discretion import be_discreet, watch_loggers
+from ttsorch._http.discretion import discreetly, watch_loggers
 
 #: Longest audio that is read, in bytes.
 _MAX_BODY = 256 * 1024 * 1024
@@ -91,9 +91,8 @@ class Client:
         Raises:
             NoAnswer: for whatever reason.
         """
-        be_discreet()
         try:
-            with anyio.fail_after(self._deadline):
+            with discreetly(), anyio.fail_after(self._deadline):
                 return await self._whole(method, url, headers, content)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             failure = NoAnswer("the server can't be reached", connected=False)

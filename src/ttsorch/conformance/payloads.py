@@ -5,7 +5,7 @@ import json
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from ttsorch.conformance.schema import Content, FormField
@@ -20,10 +20,11 @@ _CLIP_SECONDS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A recording to make a voice from."""
+    """A recording to make a voice from. ``transcript`` is what is said in it; some vendors look."""
 
-    content: bytes
+    content: bytes = field(repr=False)
     content_type: str
+    transcript: str = "Test, one, two, three, four."
 
 
 @dataclass(frozen=True, slots=True)
