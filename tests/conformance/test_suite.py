@@ -1,10 +1,12 @@
 """The whole suite over servers that are right, servers that do without what is additive, and none at all."""
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from tests.conformance.breaking import Breaking, Exchange, Mutant
@@ -13,6 +15,7 @@ from ttsorch.adapters.asgi import AsgiApp, Message, Receive, Scope, Send
 from ttsorch.conformance import (
     Outcome,
     Report,
+    Result,
     Tokens,
     Unreachable,
     plan,
@@ -116,6 +119,67 @@ def test_some_rows_alone_bring_what_they_need() -> None:
         "audio-range",
     ]
     assert report.passed
+
+
+def test_what_can_not_be_deleted_is_named() -> None:
+    """Somebody has to do it by hand then."""
+    stuck = Mutant("", "", "DELETE /api/.*", lambda x: x.answer(500, {"detail": "No."}))
+    with serving(FakeJobProvider(), _front(stuck)) as url:
+        report = run(url, plan(only=["speech"]))
+
+    task, generation = report.left
+    assert task.startswith("/api/tasks/")
+    assert generation.startswith("/api/generations/")
+
+
+def test_what_is_being_made_when_it_is_stopped_is_deleted_too() -> None:
+    """The answer that says what was made is waited for."""
+    arrived, released = threading.Event(), threading.Event()
+    deleted: list[str] = []
+
+    def slow(app: AsgiApp) -> AsgiApp:
+        async def front(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["path"] == "/api/generate":
+                arrived.set()
+                await anyio.to_thread.run_sync(released.wait)
+            if scope["method"] == "DELETE":
+                deleted.append(str(scope["path"]))
+            await app(scope, receive, send)
+
+        return front
+
+    async def go(url: str) -> None:
+        async with anyio.create_task_group() as group:
+
+            async def run_it() -> None:
+                await run_contract(url, TOKENS, settings=QUICK, what=plan(only=["speech"]))
+
+            group.start_soon(run_it)
+            await anyio.to_thread.run_sync(arrived.wait)
+            group.cancel_scope.cancel()
+            released.set()
+
+    with serving(FakeJobProvider(), slow) as url:
+        anyio.run(go, url)
+
+    assert [path.split("/")[2] for path in deleted] == ["tasks", "generations"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "passed"),
+    [
+        ([], False),
+        ([Outcome.NOT_APPLICABLE, Outcome.NOT_OFFERED], False),
+        ([Outcome.PASSED, Outcome.NOT_APPLICABLE, Outcome.NOT_OFFERED], True),
+        ([Outcome.PASSED, Outcome.BLOCKED], False),
+        ([Outcome.PASSED, Outcome.FAILED], False),
+    ],
+)
+def test_only_what_was_checked_and_right_is_a_pass(outcomes: list[Outcome], passed: bool) -> None:
+    """Not what could not be known, nor a run in which nothing could."""
+    results = tuple(Result(str(n), "", "", (), each) for n, each in enumerate(outcomes))
+
+    assert Report("http://a", results).passed is passed
 
 
 # --- servers that do without ---------------------------------------------------------------------------
