@@ -160,3 +160,8 @@ def _once(body: bytes) -> Receive:
         raise AssertionError
 
     return receive
+
+
+def in_front(mutant: Mutant) -> Callable[[AsgiApp], AsgiApp]:
+    """A server's middleware that breaks this."""
+    return lambda app: Breaking(app, mutant)

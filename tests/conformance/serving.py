@@ -10,7 +10,7 @@ import uvicorn
 from anyio.from_thread import start_blocking_portal
 
 from ttsorch.adapters.asgi import AsgiApp, Scope, asgi_app
-from ttsorch.conformance import Plan, Report, Settings, Tokens, run_contract
+from ttsorch.conformance import Outcome, Plan, Report, Settings, Tokens, run_contract
 from ttsorch.contract import ContractHandler
 from ttsorch.models import Policy
 from ttsorch.orchestrator import Orchestrator
@@ -36,6 +36,11 @@ def run(url: str, what: Plan | None = None, tokens: Tokens = TOKENS) -> Report:
         return await run_contract(url, tokens, what=what, settings=QUICK)
 
     return anyio.run(go)
+
+
+def ids(report: Report, outcome: Outcome) -> set[str]:
+    """Of the cases that ended like this."""
+    return {result.id for result in report.results if result.outcome is outcome}
 
 
 @contextmanager
