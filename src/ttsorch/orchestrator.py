@@ -112,6 +112,8 @@ class Orchestrator:
         self.policy = policy or Policy()
         self.background = background
         self._max_active_jobs = max_active_jobs
+        #: By name: the one that takes new tasks, and those that finish earlier ones.
+        self.providers: Mapping[str, Provider] = {each.name: each for each in (*also, provider)}
         self._announcer = Announcer(listeners)
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._clips = Clips(blobs)
@@ -119,7 +121,7 @@ class Orchestrator:
         self._journal = Journal(tasks, self.policy, self._announcer, flights)
         self._steps = Steps(
             journal=self._journal,
-            providers={each.name: each for each in (*also, provider)},
+            providers=self.providers,
             voices=voices,
             blobs=blobs,
             policy=self.policy,
@@ -200,12 +202,15 @@ class Orchestrator:
             count_characters(request.text),
             request=request,
             idempotency_key=idempotency_key,
-            payload_hash=_hashed(request.text, request.voice.id, request.language, request.options),
+            payload_hash=_speech_hash(
+                request.text, request.voice.id, request.language, request.options
+            ),
         )
         generation = _generation_of(task, request)
         direct = self.provider.capabilities.direct
         enter = self._intake.queue if direct else self._intake.send
-        return await enter(task, generation, max_active=self._max_active_jobs)
+        job = await enter(task, generation, max_active=self._max_active_jobs)
+        return job if job.task.id == task.id else await self._driver.answered(job)
 
     async def find_submitted(
         self,
@@ -224,10 +229,11 @@ class Orchestrator:
             IdempotencyConflict: the key was used with another request.
         """
         job = await self.tasks.find_by_key(owner, idempotency_key)
-        wanted = _hashed(text, voice_id, language, options or {})
-        if job is not None and job.task.payload_hash != wanted:
+        if job is None:
+            return None
+        if job.task.payload_hash != _speech_hash(text, voice_id, language, options or {}):
             raise IdempotencyConflict
-        return job
+        return await self._driver.answered(job)
 
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
@@ -484,7 +490,7 @@ class Orchestrator:
             description=description,
             owner=owner,
             idempotency_key=idempotency_key,
-            payload_hash=_hashed("design", name, text, language, description),
+            payload_hash=_hashed("design", name, text, language.casefold(), description),
             max_active=self._max_active_jobs,
         )
 
@@ -585,6 +591,11 @@ def _generation_of(task: Task, request: SpeechRequest) -> Generation:
         language=request.language,
         created_at=task.created_at,
     )
+
+
+def _speech_hash(text: str, voice_id: str, language: str, options: Mapping[str, JsonValue]) -> str:
+    # How a language is spelled depends on the provider of the day, which may be another one by now.
+    return _hashed(text, voice_id, language.casefold(), options)
 
 
 def _hashed(*payload: JsonValue) -> str:

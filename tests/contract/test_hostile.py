@@ -1,5 +1,5 @@
-"""What a hostile or broken client sends through the text fields: it is kept exactly as it was sent, or it is a
-contract error and nothing was written. Never a 5xx, and the log has nothing to say about it.
+"""What a hostile or broken client sends through the text fields: it is kept exactly as it was sent, or it is
+a contract error and nothing was written. Never a 5xx, and the log has nothing to say about it.
 
 One world takes a whole corpus: what one string breaks may only show with the next.
 """
@@ -213,7 +213,9 @@ async def test_a_text_is_kept_as_it_was_sent_or_refused(database: Path | None, r
                     assert await form.kept(world, answer, name) == wanted, (name, sent[:50])
                     ids = {}
                 if sent in UNSTORABLE_STRINGS:
-                    assert answer.status == (200 if is_blank(sent) and name in form.defaults else 400)
+                    assert answer.status == (
+                        200 if is_blank(sent) and name in form.defaults else 400
+                    )
 
 
 async def test_a_language_is_no_place_for_a_novel(database: Path | None) -> None:
@@ -240,7 +242,7 @@ async def test_a_text_in_the_history_can_be_said_again_and_found(database: Path 
             url = str(again.json["redirect_url"])
             assert parse_qs(urlsplit(url).query, strict_parsing=True)["text"] == [sent]
             found = await ask(world, "GET", "/api/generations", query=f"search={quote(sent)}")
-            assert made.json["generation_id"] in found.content.decode(), sent[:50]
+            assert str(made.json["generation_id"]) in found.content.decode(), sent[:50]
             shown = await ask(world, "GET", f"/api/tasks/{made.json['task_id']}")
             assert shown.status == 200
             assert len(str(shown.json["text_preview"])) <= 100
@@ -376,10 +378,35 @@ HEADERS = (
 )
 #: What is hostile in a header only.
 VALUES = (
-    *("bytes=0-0,1-1", "bytes=-0", "bytes=9-1", f"bytes={'9' * 5000}-", "bytes=٠-١", "bytes=0-" * 99),
-    *('"', 'W/"', "*", "*, *", ",,,", "null", "https://[", "a:b:c", "[::1", "[::1]:99999", "a@b", ":80"),
+    *(
+        "bytes=0-0,1-1",
+        "bytes=-0",
+        "bytes=9-1",
+        f"bytes={'9' * 5000}-",
+        "bytes=٠-١",
+        "bytes=0-" * 99,
+    ),
+    *(
+        '"',
+        'W/"',
+        "*",
+        "*, *",
+        ",,,",
+        "null",
+        "https://[",
+        "a:b:c",
+        "[::1",
+        "[::1]:99999",
+        "a@b",
+        ":80",
+    ),
     *("x" * 127 + " y", "x" * 128 + " ", " x ", "http", "HTTPS", "ftp", "-5", "1e9", "5, 5", "0x5"),
-    *("multipart/form-data; boundary=" + "b" * 300, "a;" * 2000, 'a; b="' + ";" * 5000, "a/b; c*0=d; c*=e"),
+    *(
+        "multipart/form-data; boundary=" + "b" * 300,
+        "a;" * 2000,
+        'a; b="' + ";" * 5000,
+        "a/b; c*0=d; c*=e",
+    ),
 )
 
 
@@ -415,6 +442,8 @@ async def _through_every_route(
     before = await written(world)
     body = json.dumps({"voice_id": MISSING_ID, "text": "Hello."}).encode()
     assert refused(await ask(world, "POST", "/api/generate", headers=headers, body=body), shown)
-    assert refused(await ask(world, "POST", "/api/voices/design", headers=headers, body=b"x"), shown)
+    assert refused(
+        await ask(world, "POST", "/api/voices/design", headers=headers, body=b"x"), shown
+    )
     assert (await ask(world, "OPTIONS", "/api/generate", headers=headers)).status == 204
     assert await written(world) == before

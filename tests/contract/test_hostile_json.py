@@ -1,5 +1,5 @@
-"""C6 on every route that takes JSON: what RFC 8259 refuses, or is falsy, is 400 in the contract's words; any other
-value is an object without keys."""
+"""C6 on every route that takes JSON: what RFC 8259 refuses, or is falsy, is 400 in the contract's words; any
+other value is an object without keys."""
 
 import logging
 
@@ -45,7 +45,10 @@ async def test_what_is_no_json_is_refused_in_one_sentence(
         **dict.fromkeys(REFUSED, INVALID),
         **dict.fromkeys(FALSY_VALUES, INVALID),
         **dict.fromkeys(ACCEPTED.values(), empty),
-        **{body: {NOT_JSON: INVALID, FALSY: INVALID, OBJECT: empty}[kind] for body, kind in EITHER.values()},
+        **{
+            body: {NOT_JSON: INVALID, FALSY: INVALID, OBJECT: empty}[kind]
+            for body, kind in EITHER.values()
+        },
     }
     async with a_world(FakeDesigningJobProvider()) as world:
         for body, refusal in expected.items():

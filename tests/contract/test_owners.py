@@ -52,7 +52,9 @@ async def everything_of(world: World, *, finished: bool) -> Ids:
     if finished:
         saved = await save(world, {**A_FORM, "task_id": preview})
         assert saved.status == 200
-    return Ids(task, generation, await world.clone(), await world.upload(tone_wav()), preview, cancelled)
+    return Ids(
+        task, generation, await world.clone(), await world.upload(tone_wav()), preview, cancelled
+    )
 
 
 async def all_of(world: World, owner: str) -> tuple[object, ...]:
@@ -208,7 +210,12 @@ async def test_a_deleted_row_is_a_missing_one_for_everybody(database: Path | Non
     """Also for her who deleted it; and whatever it was, it leaves no trace that another can see."""
     async with a_world(FakeDesigningJobProvider(), database=database) as world:
         hers = await everything_of(world, finished=True)
-        for path in ("tasks/{task}", "tasks/{preview}", "tasks/{cancelled}", "generations/{generation}"):
+        for path in (
+            "tasks/{task}",
+            "tasks/{preview}",
+            "tasks/{cancelled}",
+            "generations/{generation}",
+        ):
             assert (await _path("DELETE", f"/api/{path}")(world, hers, "ann")).status == 200
         assert (await ROWS["R13"](world, hers, "ann")).status == 200
         watch = Watch(world)
