@@ -126,3 +126,23 @@ async def test_one_row_without_the_other_is_none(
         again = await _generate(world)
         assert again.status == 200
         await _check_committed(world, again)
+
+
+async def test_a_worker_that_died_while_it_asked_has_left_the_first_answer(
+    database: Path | None,
+) -> None:
+    """The rows were there before the call: the repeated request is answered from them, before and after
+    the dead worker's lease has run out, and nobody is asked again."""
+    plan = FaultPlan(Fault.CRASH)
+    async with a_world(database=database) as world:
+        while plan.broken != "submit":
+            plan = FaultPlan(Fault.CRASH, at=plan.at + 1)
+            assert plan.at < MOST_PLACES
+            assert await _broken(world, plan) is None
+        (job,) = await world.jobs()
+        for seconds in (0, 60):
+            world.clock.advance(seconds)
+            again = await _generate(world)
+            assert (again.status, again.json["task_id"]) == (200, job.task.id)
+        assert await world.jobs() == [job]
+        assert world.provider.ledger.submits == 0

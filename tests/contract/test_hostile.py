@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -18,6 +19,7 @@ import pytest
 from tests.contract.world import A_CLONE, A_DESIGN, MISSING_ID, VOICE, Answer, World, a_world
 from ttsorch.capabilities import is_blank
 from ttsorch.contract import HttpRequest
+from ttsorch.contract.query import cursor
 from ttsorch.testing.fake_voices import CASTING, FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.naughty_strings import NAUGHTY_STRINGS, UNSTORABLE_STRINGS
 from ttsorch.testing.speech import tone_wav
@@ -335,6 +337,15 @@ async def test_no_parameter_breaks_a_listing(database: Path | None) -> None:
                         answer = await ask(world, "GET", path, query=one)
                         assert answer.status == 200, (path, one[:50])
                         assert answer.json
+
+
+def test_a_cursor_asks_the_database_for_ids_only() -> None:
+    """PostgreSQL can't even be asked for a NUL; the time alone is a cursor too."""
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    for sent in STRINGS:
+        assert cursor({"before": f"2026-01-02T03:04:05Z_{sent}"}) == (moment, "")
+    row = cursor({"before": f"2026-01-02T03:04:05Z_{MISSING_ID}"})
+    assert row == (moment, MISSING_ID)
 
 
 IDS = (

@@ -217,6 +217,7 @@ def test_what_is_odd_but_http_is_answered(server: Running) -> None:
     # The last line is written when its answer has already been read.
     wait_until("a line for each", PATIENCE, lambda: lines_of(server) >= before + len(ODD))
     assert lines_of(server) == before + len(ODD)
+    assert max(map(len, server.log.read_text().splitlines())) < 1000
     assert "Traceback" not in server.log.read_text()
 
 
