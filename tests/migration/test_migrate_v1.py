@@ -45,6 +45,12 @@ pytestmark = pytest.mark.anyio
 on_one_loop = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
+def in_memory(world: World) -> MemoryTaskStore:
+    """The world's store, whose rows can be looked at from behind."""
+    assert isinstance(world.store, MemoryTaskStore)
+    return world.store
+
+
 async def imported(folder: Path, world: World, **how: bool) -> Report:
     return await migrate(Export(folder), Target(world.store, world.store, world.blobs, **how))
 
@@ -52,7 +58,7 @@ async def imported(folder: Path, world: World, **how: bool) -> Report:
 async def everything(world: World) -> object:
     """All rows and blobs, to compare with later."""
     blobs = sorted([blob.key async for blob in world.blobs.list("")])
-    store = world.store
+    store = in_memory(world)
     return blobs, dict(store._tasks), dict(store._generations), dict(store._voices)
 
 
@@ -111,7 +117,7 @@ async def test_what_was_imported_keeps_the_invariants(tmp_path: Path) -> None:
     """Task and generation agree, the blob is what the row says, and no blob is an orphan."""
     async with a_world() as world:
         await imported(write_export(tmp_path), world)
-        jobs = [world.store._job(task) for task in world.store._tasks.values()]
+        jobs = [in_memory(world)._job(task) for task in in_memory(world)._tasks.values()]
         assert len(jobs) == 4
         for job in jobs:
             check_rows(job)
@@ -300,13 +306,13 @@ async def test_other_audio_under_the_key_of_an_import_is_left_alone(tmp_path: Pa
     """Two exports that disagree: the first one counts."""
     async with a_world() as world:
         await imported(write_export(tmp_path, generations=[]), world)
-        world.store._voices.clear()
+        in_memory(world)._voices.clear()
         write_export(tmp_path, generations=[], files={"ann/voices/vera.wav": SPEECH})
         report = await imported(tmp_path, world)
         assert f"voices {VOICE}: There is other audio under the key of this import." in (
             report.refusals
         )
-        assert world.store._voices.keys() == {DESIGNED}
+        assert in_memory(world)._voices.keys() == {DESIGNED}
 
 
 async def test_what_finished_at_the_old_backend_comes_with_the_next_export(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ _COUNT = re.compile(r"0*[1-9][0-9]{0,99}", re.ASCII)
 
 def parse_query(raw: str) -> Query:
     """The parameters of ``raw``; one that isn't UTF-8 gets replacement characters."""
-    return dict(parse_qsl(raw, keep_blank_values=True, errors="replace"))
+    # Some servers hand bytes that are not ASCII over as lone surrogates, which no database can be asked for.
+    asked = raw.encode("utf-8", "replace").decode()
+    return dict(parse_qsl(asked, keep_blank_values=True, errors="replace"))
 
 
 def canonical_id(raw: str) -> str | None:
@@ -72,9 +74,11 @@ def cursor(query: Query) -> Cursor | None:
     moment, _, row_id = query.get("before", "").partition("_")
     try:
         parsed = datetime.fromisoformat(moment)
-        return (parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)), row_id
+        utc = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    # Only an id goes to the database, which may not even be able to express what else was sent.
+    return utc, canonical_id(row_id) or ""
 
 
 def cursor_text(last: Cursor) -> str:
