@@ -3,6 +3,10 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+#: How long a client may take to make room for one chunk of a streamed body. Whoever reads slower than that
+#: has stalled, and would keep a blob open for ever.
+STALLED_SECONDS = 60.0
+
 
 class ClientGone(Exception):
     """Raised by ``HttpRequest.body`` when the client left before its body was complete. Nobody is there
