@@ -41,7 +41,6 @@ def configure() -> None:
         INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth"],
         DATABASES={},
         MIDDLEWARE=[
-            "django.middleware.common.CommonMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",
             "tests.adapters.django_site.with_a_stranger",
             "django.contrib.auth.middleware.LoginRequiredMiddleware",

@@ -2,17 +2,31 @@
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+)
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias
+from urllib.parse import unquote
 
 import anyio
 import uvicorn
 from aiohttp import web
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 from fastapi import FastAPI
@@ -25,8 +39,9 @@ from starlette.routing import Mount, Route
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.adapters import django_site
-from tests.adapters.http import PATIENCE, PLAIN_PAGE, Client
+from tests.adapters.http import PATIENCE, PLAIN_PAGE, Answer, Client
 from tests.contract.world import SIGNING_KEY, World
+from ttsorch.adapters._sync_bridge import MakeHandler
 from ttsorch.adapters.aiohttp import add_contract
 from ttsorch.adapters.asgi import Scope, asgi_app
 from ttsorch.adapters.django import contract_urls
@@ -34,16 +49,28 @@ from ttsorch.adapters.fastapi import contract_router
 from ttsorch.adapters.flask import contract_blueprint
 from ttsorch.adapters.litestar import contract_handler
 from ttsorch.adapters.starlette import contract_route
-from ttsorch.contract import ContractHandler
+from ttsorch.contract import ClientGone, ContractHandler, HttpRequest, HttpResponse
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.sync import SyncOrchestrator
 
-T = TypeVar("T")
-
 OpenWorld: TypeAlias = Callable[[], AbstractAsyncContextManager[World]]
-MakeHandler: TypeAlias = Callable[[Orchestrator], ContractHandler]
 
-make_handler: MakeHandler = partial(ContractHandler, signing_key=SIGNING_KEY)
+
+class WatchedHandler(ContractHandler):
+    """The real handler, and what it was asked."""
+
+    def __init__(self, orchestrator: Orchestrator) -> None:
+        super().__init__(orchestrator, signing_key=SIGNING_KEY)
+        self.requests: list[HttpRequest] = []
+        self.client_left = threading.Event()
+
+    async def handle(self, request: HttpRequest) -> HttpResponse:
+        self.requests.append(request)
+        try:
+            return await super().handle(request)
+        except ClientGone:
+            self.client_left.set()
+            raise
 
 
 @dataclass(frozen=True)
@@ -51,8 +78,37 @@ class Served:
     """A world that can be asked over HTTP. ``call`` runs something on the loop that the world lives on."""
 
     world: World
+    handler: WatchedHandler
     client: Client
-    call: Callable[[Callable[[], Awaitable[object]]], object]
+    call: Callable[[Callable[[], Awaitable[Any]]], Any]
+
+    @property
+    def nobody(self) -> Client:
+        """The same client without a token of its own."""
+        return replace(self.client, token=None)
+
+    def bare(self, method: str, target: str, headers: Iterable[tuple[str, str]]) -> Answer:
+        """What the handler itself says, without a framework and a server."""
+
+        async def exchange() -> Answer:
+            path, _, query = target.partition("?")
+            sent = {name.lower(): value for name, value in headers}
+            owner = sent.get("authorization", "").removeprefix("Bearer ") or None
+
+            async def authenticate() -> str | None:
+                return owner
+
+            async def body() -> AsyncGenerator[bytes, None]:
+                yield b""
+
+            response = await self.handler.handle(
+                HttpRequest(method, unquote(path), query, sent, body(), authenticate)
+            )
+            assert isinstance(response.body, bytes)
+            return Answer(response.status, response.headers, response.body)
+
+        answer: Answer = self.call(exchange)
+        return answer
 
 
 class HasHeaders(Protocol):
@@ -123,7 +179,7 @@ def _litestar(handler: ContractHandler, prefix: str) -> Any:
     return Litestar([page, Router(prefix, route_handlers=[route]) if prefix else route])
 
 
-def _flask(tts: SyncOrchestrator, prefix: str) -> Any:
+def _flask(tts: SyncOrchestrator, make_handler: MakeHandler, prefix: str) -> Any:
     app = Flask(__name__)
     app.register_blueprint(contract_blueprint(tts, make_handler, owner_of), url_prefix=prefix)
 
@@ -134,14 +190,14 @@ def _flask(tts: SyncOrchestrator, prefix: str) -> Any:
     return app
 
 
-def _django(tts: SyncOrchestrator, prefix: str) -> Any:
+def _django(tts: SyncOrchestrator, make_handler: MakeHandler, prefix: str) -> Any:
     django_site.configure()
     django_site.serve_urls(contract_urls(tts, make_handler, owner_of), prefix)
     return get_wsgi_application()
 
 
-def _django_under_asgi(tts: SyncOrchestrator, prefix: str) -> Any:
-    _django(tts, prefix)
+def _django_under_asgi(tts: SyncOrchestrator, make_handler: MakeHandler, prefix: str) -> Any:
+    _django(tts, make_handler, prefix)
     return get_asgi_application()
 
 
@@ -209,13 +265,9 @@ def _werkzeug(app: Any) -> Iterator[int]:
 # --- a world and a server over it ---------------------------------------------------------------------
 
 
-class Serve(Protocol):
-    def __call__(
-        self, open_world: OpenWorld, prefix: str
-    ) -> AbstractAsyncContextManager[Served]: ...
-
-
 AsyncServer: TypeAlias = Callable[[ContractHandler, str], AbstractAsyncContextManager[int]]
+SyncApp: TypeAlias = Callable[[SyncOrchestrator, MakeHandler, str], Any]
+SyncServer: TypeAlias = Callable[[Any], AbstractContextManager[int]]
 
 
 def _under_uvicorn(make_app: Callable[[ContractHandler, str], Any]) -> AsyncServer:
@@ -225,19 +277,23 @@ def _under_uvicorn(make_app: Callable[[ContractHandler, str], Any]) -> AsyncServ
 @contextmanager
 def _serve_async(server: AsyncServer, open_world: OpenWorld, prefix: str) -> Iterator[Served]:
     @asynccontextmanager
-    async def opened() -> AsyncIterator[tuple[World, int]]:
-        async with open_world() as world, server(world.handler, prefix) as port:
-            yield world, port
+    async def opened() -> AsyncIterator[tuple[World, WatchedHandler, int]]:
+        async with open_world() as world:
+            handler = WatchedHandler(world.orchestrator)
+            async with server(handler, prefix) as port:
+                yield world, handler, port
 
     with (
         start_blocking_portal("asyncio") as portal,
-        portal.wrap_async_context_manager(opened()) as (world, port),
+        portal.wrap_async_context_manager(opened()) as (world, handler, port),
     ):
-        yield Served(world, Client(port, prefix), portal.call)
+        yield Served(world, handler, Client(port, prefix), portal.call)
 
 
 @contextmanager
-def _sync_world(open_world: OpenWorld) -> Iterator[tuple[World, SyncOrchestrator]]:
+def _serve_sync(
+    make_app: SyncApp, server: SyncServer, open_world: OpenWorld, prefix: str
+) -> Iterator[Served]:
     opened: list[World] = []
 
     @asynccontextmanager
@@ -247,18 +303,10 @@ def _sync_world(open_world: OpenWorld) -> Iterator[tuple[World, SyncOrchestrator
             yield world.orchestrator
 
     with SyncOrchestrator(open_orchestrator) as tts:
-        yield opened[0], tts
-
-
-@contextmanager
-def _serve_sync(
-    make_app: Callable[[SyncOrchestrator, str], Any],
-    server: Callable[[Any], Any],
-    open_world: OpenWorld,
-    prefix: str,
-) -> Iterator[Served]:
-    with _sync_world(open_world) as (world, tts), server(make_app(tts, prefix)) as port:
-        yield Served(world, Client(port, prefix), lambda call: tts.run(lambda _: call()))
+        handler = WatchedHandler(opened[0].orchestrator)
+        with server(make_app(tts, lambda orchestrator: handler, prefix)) as port:
+            client = Client(port, prefix)
+            yield Served(opened[0], handler, client, lambda call: tts.run(lambda _: call()))
 
 
 @contextmanager
@@ -268,7 +316,9 @@ def _uvicorn_in_a_thread(app: Any) -> Iterator[int]:
             yield port
 
 
-FRAMEWORKS: Mapping[str, Callable[[OpenWorld, str], Any]] = MappingProxyType(
+Serve: TypeAlias = Callable[[OpenWorld, str], AbstractContextManager[Served]]
+
+FRAMEWORKS: Mapping[str, Serve] = MappingProxyType(
     {
         "asgi": partial(_serve_async, _under_uvicorn(_asgi)),
         "starlette": partial(_serve_async, _under_uvicorn(_starlette)),

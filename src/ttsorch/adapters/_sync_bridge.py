@@ -30,6 +30,7 @@ from ttsorch.contract import (
     request_id,
 )
 from ttsorch.contract.exchange import STALLED_SECONDS
+from ttsorch.contract.handler import asks_who
 from ttsorch.errors import InternalError, TtsorchError
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.sync import SyncOrchestrator
@@ -87,6 +88,8 @@ class SyncBridge:
             ClientGone: the client left before it had said what it wants.
         """
         exchange = _Exchange(request)
+        if asks_who(request.method, request.path):
+            exchange.authenticate_now()
         try:
             future = self._tts.begin(lambda tts: exchange.hold(self._handler(tts)))
             response = exchange.wait_for_response(future)
@@ -142,10 +145,10 @@ class _Question(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self._function = function
-        self._answered = anyio.Event()
-        self._loop = current_token()
         self._answers: list[T] = []
         self._error: Exception | None = None
+        self._loop: EventLoopToken | None = None
+        self._answered: anyio.Event | None = None
 
     def answer(self) -> None:
         """In the thread. What ends the thread itself (an interrupt) is raised here, all else at the loop."""
@@ -153,12 +156,15 @@ class _Question(Generic[T]):
             self._answers.append(self._function())
         except Exception as error:  # noqa: BLE001 - raised where it was asked for
             self._error = error
-        _soon(self._loop, self._answered.set)
+        if self._loop is not None and self._answered is not None:
+            _soon(self._loop, self._answered.set)
 
     async def asked(self, inbox: "SimpleQueue[_Message]") -> T:
-        """On the loop: the answer of the thread at the other side of ``inbox``."""
-        inbox.put(self)
-        await self._answered.wait()
+        """On the loop: the answer of the thread at the other side of ``inbox``, if it hasn't given it yet."""
+        if not self._answers and self._error is None:
+            self._loop, self._answered = current_token(), anyio.Event()
+            inbox.put(self)
+            await self._answered.wait()
         if self._error is not None:
             raise self._error
         return self._answers[0]
@@ -172,6 +178,7 @@ class _Exchange:
 
     def __init__(self, request: SyncRequest) -> None:
         self._request = request
+        self._owner = _Question(request.authenticate)
         self._inbox: SimpleQueue[_Message] = SimpleQueue()
         self._loop: EventLoopToken | None = None
         self._wanted: anyio.Event | None = None
@@ -205,7 +212,7 @@ class _Exchange:
             query=request.query,
             headers=request.headers,
             body=self._body(),
-            authenticate=lambda: _Question(request.authenticate).asked(self._inbox),
+            authenticate=lambda: self._owner.asked(self._inbox),
             root=request.root,
             scheme=request.scheme,
             peer=request.peer,
@@ -229,6 +236,10 @@ class _Exchange:
             raise ClientGone
 
     # --- in the request's thread ----------------------------------------------------------------------
+
+    def authenticate_now(self) -> None:
+        """Before the loop asks, which costs a way there and back; an error is kept until it does."""
+        self._owner.answer()
 
     def wait_for_response(self, future: "Future[None]") -> HttpResponse:
         """Do what the loop asks for until it has the answer.
