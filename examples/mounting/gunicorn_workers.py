@@ -1,9 +1,9 @@
 """For gunicorn: two workers of eight threads, each with an orchestrator of its own."""
 
+from examples.mounting import settings
 from examples.mounting.blocking import tts
-from examples.mounting.settings import config
 
-bind = f"{config.host}:{config.port}"
+bind = f"{settings.config.host}:{settings.config.port}"
 workers = 2
 worker_class = "gthread"
 threads = 8
