@@ -93,7 +93,6 @@ async def test_a_server_without_raw_paths_is_good_enough_for_litestar() -> None:
             scope["raw_path"] = b""
             await inner(scope, receive, send)
 
-        # type: ignore[arg-type]
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             assert (await client.get("/api/health")).json() == {"ok": True}
