@@ -5,6 +5,12 @@ It is made of the same table that serves the contract (``ROUTES``) and of the mo
 file for each topic. ``docs/openapi.json`` is this document, written down.
 """
 
-from ttsorch.contract.openapi.document import OPERATIONS, components, document, operation
+from ttsorch.contract.openapi.document import (
+    OPERATIONS,
+    components,
+    document,
+    operation,
+    standalone,
+)
 
-__all__ = ["OPERATIONS", "components", "document", "operation"]
+__all__ = ["OPERATIONS", "components", "document", "operation", "standalone"]

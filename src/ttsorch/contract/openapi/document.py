@@ -1,6 +1,7 @@
 """The whole OpenAPI document, and its parts for a framework that makes a document of its own."""
 
 from collections.abc import Mapping
+from typing import cast
 
 from ttsorch.contract.handler import ROUTES
 from ttsorch.contract.openapi import about, casting, history, speech, voices
@@ -19,6 +20,7 @@ from ttsorch.contract.openapi.rendering import headers, refused, rendered, reque
 from ttsorch.contract.openapi.schemas import response_schemas
 from ttsorch.contract.openapi.vocabulary import JsonObject, Operation
 from ttsorch.contract.routing import Route
+from ttsorch.models import JsonValue
 
 #: What is said about each route of the contract.
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
@@ -74,6 +76,28 @@ def document() -> JsonObject:
 def operation(route: Route) -> JsonObject:
     """The Operation Object of ``route``; it refers to :func:`components`."""
     return rendered(OPERATIONS[route.method, route.path], public=route.public)
+
+
+def standalone(route: Route) -> JsonObject:
+    """:func:`operation` with everything that it refers to written out: for a document of somebody else's,
+    which has components and security schemes of its own."""
+    shared: JsonObject = {"components": components()}
+    described = {key: value for key, value in operation(route).items() if key != "security"}
+    return cast(JsonObject, _written_out(described, shared))
+
+
+def _written_out(value: JsonValue, shared: JsonObject) -> JsonValue:
+    if isinstance(value, list):
+        return [_written_out(item, shared) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    reference = value.get("$ref")
+    if isinstance(reference, str):
+        found: JsonValue = shared
+        for name in reference.removeprefix("#/").split("/"):
+            found = cast(JsonObject, found)[name]
+        return _written_out(found, shared)
+    return {key: _written_out(item, shared) for key, item in value.items()}
 
 
 def components() -> JsonObject:
