@@ -174,16 +174,25 @@ class SyncOrchestrator:
         Raises:
             InternalError: code ``not_running``: not started, closed meanwhile, or started before a fork.
         """
-        running = self._get_running()
-        try:
-            future = running.portal.start_task_soon(running.service.attend, call)
-        except RuntimeError:
-            self._get_running()  # closed meanwhile?
-            raise
+        future = self.begin(call)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            raise
+
+    def begin(self, call: Callable[[Orchestrator], Awaitable[T]]) -> "Future[T]":
+        """Like :meth:`run`, for a caller that has something else to do meanwhile. Cancelling the future
+        cancels the call; a call that is cut off by :meth:`close` fails with ``not_running``.
+
+        Raises:
+            InternalError: code ``not_running``, as :meth:`run`.
+        """
+        running = self._get_running()
+        try:
+            return running.portal.start_task_soon(running.service.attend, call)
+        except RuntimeError:
+            self._get_running()  # closed meanwhile?
             raise
 
     def _get_running(self) -> _Running:
