@@ -16,8 +16,8 @@ from typing import TypeAlias
 
 import anyio
 import httpx
-import replicate
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from replicate.client import Client
 
 from benchmarks.findings import Bar, Finding
 from benchmarks.pairs import (
@@ -137,10 +137,11 @@ async def _pollers(url: str, folder: Path) -> AsyncIterator[_Pollers]:
         submit_url=f"{url}/submit", status_url=f"{url}/status", result_url=f"{url}/audio"
     )
     store = await SqliteTaskStore.open(file)
-    jobs = [a_running_job(_OWNER, "modal", {"job_id": f"fc-{n:024}"}) for n in range(_IN_FLIGHT)]
+    tickets = [{"job_id": f"fc-{number:024}"} for number in range(_IN_FLIGHT)]
+    jobs = [a_running_job(_OWNER, "modal", ticket) for ticket in tickets]
     for job in jobs:
         await store.create(job.task, job.generation)
-    predictions = replicate.Client(api_token="r8_none", base_url=url).predictions  # noqa: S106
+    predictions = Client(api_token="r8_none", base_url=url).predictions  # noqa: S106
     with closing(_durable(file)) as connection:
         async with (
             httpx.AsyncClient() as client,
@@ -158,7 +159,7 @@ async def _pollers(url: str, folder: Path) -> AsyncIterator[_Pollers]:
             async def inline(number: int) -> object:
                 task = jobs[number].task
                 row = connection.execute(_COUNT_POLL, (task.id, _OWNER)).fetchone()
-                reply = await client.get(f"{url}/status", params=task.ticket)
+                reply = await client.get(f"{url}/status", params=tickets[number])
                 return row, reply.json()
 
             async def prediction(number: int) -> object:

@@ -10,7 +10,7 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import cast
 from urllib.parse import parse_qs, urlsplit
@@ -62,7 +62,7 @@ class _Vendor(asyncio.Protocol):
         else:
             self._send(_PREDICTION)
 
-    def _send(self, body: dict[str, object]) -> None:
+    def _send(self, body: Mapping[str, object]) -> None:
         content = json.dumps(body).encode()
         self._transport.write(_head("application/json", len(content)) + content)
 
