@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 from tests.adapters.frameworks import Served
+from tests.contract.world import World
 from ttsorch.contract.signing import LinkSigner
 from ttsorch.models import BlobStream
 from ttsorch.storage.memory import MemoryBlobStore
@@ -17,8 +18,9 @@ LARGE = 48 * 1024 * 1024
 class WatchedBlobs(MemoryBlobStore):
     """Tells how much of a blob was read, and when one that was opened is closed again."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, breaks_after: int | None = None) -> None:
         super().__init__()
+        self.breaks_after = breaks_after
         self.read = 0
         self.closed = threading.Event()
 
@@ -27,9 +29,9 @@ class WatchedBlobs(MemoryBlobStore):
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[BlobStream]:
         async with super().open(key, start=start, end=end) as blob:
-            chunks = self._watched(blob.chunks)
             try:
-                yield replace(blob, chunks=chunks)
+                async with aclosing(self._watched(blob.chunks)) as chunks:
+                    yield replace(blob, chunks=chunks)
             finally:
                 # The handler opens a blob to see how long it is, too.
                 if self.read:
@@ -39,13 +41,22 @@ class WatchedBlobs(MemoryBlobStore):
         async for chunk in chunks:
             self.read += len(chunk)
             yield chunk
+            if self.breaks_after is not None and self.read >= self.breaks_after:
+                raise OSError("the disk is gone")
 
 
 def a_large_download(served: Served, secret: bytes) -> str:
     """A link to :data:`LARGE` bytes of silence."""
+    served.call(lambda: put_large(served.world))
+    return large_link(served.world, secret)
 
+
+async def put_large(world: World) -> None:
     async def silence() -> AsyncGenerator[bytes, None]:
         yield bytes(LARGE)
 
-    served.call(lambda: served.world.blobs.put(_KEY, silence(), "audio/wav"))
-    return LinkSigner(secret).path(_KEY, now=served.world.clock())
+    await world.blobs.put(_KEY, silence(), "audio/wav")
+
+
+def large_link(world: World, secret: bytes) -> str:
+    return LinkSigner(secret).path(_KEY, now=world.clock())

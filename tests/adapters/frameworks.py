@@ -20,8 +20,8 @@ from contextlib import (
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Protocol, TypeAlias
-from urllib.parse import unquote
+from typing import Any, TypeAlias
+from urllib.parse import quote, unquote
 
 import anyio
 import uvicorn
@@ -33,7 +33,6 @@ from fastapi import FastAPI
 from flask import Flask
 from litestar import Litestar, Router, get
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -111,18 +110,11 @@ class Served:
         return answer
 
 
-class HasHeaders(Protocol):
-    """A request of any of the frameworks."""
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
 #: Where ``authenticate`` was called, for tests that look.
 asked_in: list[str] = []
 
 
-def owner_of(request: HasHeaders) -> str | None:
+def owner_of(request: Any) -> str | None:
     """The token is the owner; but for two tokens that nobody should have."""
     asked_in.append(threading.current_thread().name)
     token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -131,7 +123,7 @@ def owner_of(request: HasHeaders) -> str | None:
     return None if token in ("", "unknown") else token
 
 
-async def owner_of_later(request: HasHeaders) -> str | None:
+async def owner_of_later(request: Any) -> str | None:
     return owner_of(request)
 
 
@@ -176,7 +168,9 @@ def _litestar(handler: ContractHandler, prefix: str) -> Any:
         return PLAIN_PAGE
 
     route = contract_handler(handler, owner_of_later)
-    return Litestar([page, Router(prefix, route_handlers=[route]) if prefix else route])
+    mounted = Router(prefix, route_handlers=[route]) if prefix else route
+    # Its own logging would take the place of pytest's.
+    return Litestar([page, mounted], logging_config=None)
 
 
 def _flask(tts: SyncOrchestrator, make_handler: MakeHandler, prefix: str) -> Any:
@@ -287,7 +281,7 @@ def _serve_async(server: AsyncServer, open_world: OpenWorld, prefix: str) -> Ite
         start_blocking_portal("asyncio") as portal,
         portal.wrap_async_context_manager(opened()) as (world, handler, port),
     ):
-        yield Served(world, handler, Client(port, prefix), portal.call)
+        yield Served(world, handler, Client(port, quote(prefix)), portal.call)
 
 
 @contextmanager
@@ -305,15 +299,17 @@ def _serve_sync(
     with SyncOrchestrator(open_orchestrator) as tts:
         handler = WatchedHandler(opened[0].orchestrator)
         with server(make_app(tts, lambda orchestrator: handler, prefix)) as port:
-            client = Client(port, prefix)
+            client = Client(port, quote(prefix))
             yield Served(opened[0], handler, client, lambda call: tts.run(lambda _: call()))
 
 
 @contextmanager
 def _uvicorn_in_a_thread(app: Any) -> Iterator[int]:
-    with start_blocking_portal("asyncio") as portal:
-        with portal.wrap_async_context_manager(_uvicorn(app)) as port:
-            yield port
+    with (
+        start_blocking_portal("asyncio") as portal,
+        portal.wrap_async_context_manager(_uvicorn(app)) as port,
+    ):
+        yield port
 
 
 Serve: TypeAlias = Callable[[OpenWorld, str], AbstractContextManager[Served]]

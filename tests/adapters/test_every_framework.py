@@ -4,6 +4,7 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 
@@ -16,6 +17,13 @@ from ttsorch.testing.speech import tone_wav
 
 #: Django takes the whole body before it calls anything under ASGI.
 READS_FIRST = "django-asgi"
+
+#: Litestar's mounts take all that begins like them, and to it, a double slash is one.
+TAKEN_TOO = {
+    ("litestar", "/apifoo"),
+    ("litestar", "/apifoo/bar"),
+    ("litestar", "//api/health"),
+}
 
 JOB = {"voice_id": VOICE, "text": "Hello, world."}
 
@@ -73,6 +81,17 @@ def test_the_hosts_own_pages_stay(serve: Serve, framework: str) -> None:
         page = replace(served.client, prefix="").get("/page")
         if framework != "asgi":  # which has no pages
             assert (page.status, page.content) == (200, PLAIN_PAGE)
+
+
+@pytest.mark.parametrize("target", ["/apifoo", "/apifoo/bar", "//api/health", "/API/health", "/"])
+def test_what_is_not_below_api_is_the_hosts(serve: Serve, framework: str, target: str) -> None:
+    """It answers as it answers everything that it doesn't have: without our headers."""
+    ours = framework == "asgi" or (framework, target) in TAKEN_TOO
+    merged = framework == "flask" and target.startswith("//")  # by a redirect
+    with serve(a_world, "/tts") as served:
+        answer = served.client.get(target)
+        assert answer.status == (308 if merged else 404)
+        assert ("x-request-id" in answer.headers) == ours
 
 
 def test_who_is_not_known_gets_nowhere(served: Served) -> None:
@@ -134,14 +153,16 @@ def test_repeated_headers_are_joined(served: Served) -> None:
     assert answer.json["code"] == "idempotency_key_invalid"
 
 
-def test_the_connection_is_described(serve: Serve) -> None:
+def test_the_connection_is_described(serve: Serve, framework: str) -> None:
     """Where the contract is mounted, how the request came, and from whom."""
-    with serve(a_world, "/a%20b/c") as served:
+    # aiohttp itself doesn't find an application whose path has to be quoted.
+    prefix = "/a-b/c" if framework == "aiohttp" else "/a b/c"
+    with serve(a_world, prefix) as served:
         served.client.get("/api/voices?search=a%26b&page=1", ("X-Twice", "1"), ("X-Twice", "2"))
         (request,) = served.handler.requests
         assert (request.method, request.path) == ("GET", "/api/voices")
         assert request.query == "search=a%26b&page=1"
-        assert request.root == "/a%20b/c"
+        assert request.root == quote(prefix)
         assert (request.scheme, request.peer) == ("http", "127.0.0.1")
         assert request.headers["x-twice"].replace(" ", "") == "1,2"
         assert request.headers["authorization"] == "Bearer ann"
@@ -213,6 +234,25 @@ def test_a_client_that_stops_reading_is_let_go(
             except ConnectionResetError:
                 pass
             assert received < LARGE
+
+
+def test_a_body_that_breaks_is_not_passed_off_as_whole(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The store fails half way: the connection ends before the promised length, and the log says why."""
+    blobs = WatchedBlobs(breaks_after=1024 * 1024)
+    with serve(lambda: a_world(blobs=blobs), "") as served:
+        link = a_large_download(served, SIGNING_KEY)
+        with served.client.begin("GET", link, {}) as connection:
+            received = 0
+            try:
+                while chunk := connection.recv(1024 * 1024):
+                    received += len(chunk)
+            except ConnectionResetError:
+                pass
+        assert 1024 * 1024 <= received < LARGE
+        assert blobs.closed.wait(PATIENCE)
+    assert "the disk is gone" in caplog.text
 
 
 # --- many at once -------------------------------------------------------------------------------------

@@ -113,7 +113,8 @@ class Chunks(Iterator[bytes]):
     """A body as WSGI wants it. Each chunk is read when it is asked for; closing it early closes the blob.
 
     Raises:
-        Exception: what ended the body before its end; nobody may take it for whole.
+        ClientGone: it was not asked for in time.
+        Exception: what else broke it off. Nobody may take it for whole.
     """
 
     def __init__(self, exchange: "_Exchange", future: "Future[None]") -> None:
@@ -283,9 +284,11 @@ def _declared_length(headers: Mapping[str, str]) -> int | None:
 
 
 async def _in_time(wanted: anyio.Event) -> None:
-    """Raises ``TimeoutError`` when nobody asks for the next chunk any more."""
-    with anyio.fail_after(STALLED_SECONDS):
+    """Raises ``ClientGone`` when nobody asks for the next chunk any more."""
+    with anyio.move_on_after(STALLED_SECONDS):
         await wanted.wait()
+    if not wanted.is_set():
+        raise ClientGone
 
 
 def _error_of(message: _Message) -> BaseException:

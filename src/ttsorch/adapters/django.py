@@ -22,6 +22,8 @@ request, where Django's database connections are. The view is exempt from CSRF c
 ``authenticate`` accepts is for the host to decide.
 """
 
+import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
@@ -39,6 +41,8 @@ from ttsorch.adapters._sync_bridge import Chunks, MakeHandler, SyncBridge, SyncR
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
 from ttsorch.sync import SyncOrchestrator
+
+logger = logging.getLogger("ttsorch.contract")
 
 #: From a request to the id of who is asking; None if that is nobody known.
 Authenticate: TypeAlias = Callable[[HttpRequest], str | None]
@@ -68,7 +72,7 @@ def contract_urls(
 
 def _translated(request: HttpRequest, authenticate: Authenticate, path: str) -> SyncRequest:
     return SyncRequest(
-        method=request.method or "",
+        method=request.META["REQUEST_METHOD"],
         path=path,
         query=request.META.get("QUERY_STRING", ""),
         headers=headers_of(request.META),
@@ -115,7 +119,14 @@ class _AsyncChunks:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await sync_to_async(self._next, thread_sensitive=False)()
+        try:
+            chunk = await sync_to_async(self._next, thread_sensitive=False)()
+        except Exception as error:
+            if not isinstance(error, ClientGone):
+                logger.exception("a response was broken off")
+            # Django takes this for a client that left, and breaks off too. Of any other exception it
+            # would leave the request's temporary file open.
+            raise asyncio.CancelledError from None
         if chunk is None:
             raise StopAsyncIteration
         return chunk

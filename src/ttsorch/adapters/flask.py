@@ -93,7 +93,7 @@ def _answer(bridge: SyncBridge, authenticate: Authenticate, path: str) -> Respon
 def _translated(authenticate: Authenticate, path: str) -> SyncRequest:
     incoming, environ = request, request.environ
     return SyncRequest(
-        method=incoming.method,
+        method=environ["REQUEST_METHOD"],
         path=path,
         query=environ.get("QUERY_STRING", ""),
         headers=headers_of(environ),
