@@ -167,6 +167,18 @@ async def test_the_hint_when_to_poll_again_grows_with_the_time_waited(
         assert task["poll_after_ms"] == hint
 
 
+async def test_the_hint_is_in_a_header_too_as_long_as_there_is_one() -> None:
+    """In whole seconds, never less than the body says; a task that ended has none."""
+    async with a_world(FakeJobProvider(checks_until_ready=2)) as world:
+        task_id, _ = await world.generate()
+        seen = []
+        for seconds in (0, 11, 0, 0):
+            world.clock.advance(seconds)
+            polled = await world.ask("GET", f"/api/tasks/{task_id}")
+            seen.append((polled.json["poll_after_ms"], polled.headers.get("retry-after")))
+        assert seen == [(500, "1"), (1100, "2"), (None, None), (None, None)]
+
+
 @pytest.mark.parametrize(
     ("text", "preview"),
     [

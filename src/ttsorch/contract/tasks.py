@@ -1,6 +1,7 @@
 """Tasks as a client sees them (R4, R5, R6, A1, A2)."""
 
 from collections.abc import Mapping
+from math import ceil
 
 from ttsorch.contract.exchange import HttpResponse
 from ttsorch.contract.failures import missing
@@ -36,10 +37,14 @@ _POLLS_PER_ELAPSED = 10
 
 
 async def show(call: Call) -> HttpResponse:
-    """R4: the poll that takes the task one step further."""
+    """R4: the poll that takes the task one step further. When to come back is said in the body, and for
+    clients that go by the header (RFC 9110, 10.2.3), which counts whole seconds, there too."""
     with missing("Task not found.", "task_not_found"):
         job = await call.orchestrator.poll_once(known_id(call.params["id"]), owner=call.owner)
-    return (await task_response(call, job)).response()
+    body = await task_response(call, job)
+    if body.poll_after_ms is None:
+        return body.response()
+    return body.response().with_headers({"retry-after": str(ceil(body.poll_after_ms / 1000))})
 
 
 async def listing(call: Call) -> HttpResponse:
