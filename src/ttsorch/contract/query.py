@@ -24,7 +24,7 @@ _COUNT = re.compile(r"0*[1-9][0-9]{0,99}", re.ASCII)
 
 def parse_query(raw: str) -> Query:
     """The parameters of ``raw``; one that isn't UTF-8 gets replacement characters."""
-    return dict(parse_qsl(raw, keep_blank_values=True, errors="replace"))
+    return dict(parse_qsl(raw, keep_blank_values=True, errors="replace")) if raw else {}
 
 
 def canonical_id(raw: str) -> str | None:

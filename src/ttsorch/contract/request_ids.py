@@ -1,6 +1,6 @@
 """The id that a request is known by in headers, answers and logs (contract C5)."""
 
-import uuid
+import os
 
 _MAX_LENGTH = 128
 
@@ -10,4 +10,4 @@ def request_id(sent: str | None) -> str:
     that could be anything else than a name in a log or a header."""
     if sent and sent.isascii() and sent.isprintable():
         return sent[:_MAX_LENGTH]
-    return uuid.uuid4().hex
+    return os.urandom(16).hex()
