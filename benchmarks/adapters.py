@@ -27,7 +27,7 @@ from ttsorch.sync import SyncOrchestrator
 _BARS = {"asgi against FastAPI": Bar(0.6)}
 _BAR = Bar(1.15)
 #: Short rounds and many of them: what a neighbour does to a core changes within a second.
-_CALLS = 200
+_CALLS = 100
 _ROUNDS = 2
 _PATHS = ("task", "health")
 #: These move on between two polls.

@@ -26,7 +26,7 @@ class Effort:
     """How much is measured: ``rounds`` of each comparison, and ``scale`` of each round's calls, so that a
     quick look and a careful one run the same code."""
 
-    rounds: int = 11
+    rounds: int = 9
     scale: float = 1.0
 
     def calls(self, full: int, *, least: int = 1) -> int:

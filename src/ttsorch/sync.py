@@ -150,7 +150,11 @@ class SyncOrchestrator:
     def _stop(self, *, in_haste: bool) -> None:
         with self._lifecycle:
             running, self._running = self._running, None
-        if running is None or running.process != os.getpid():
+        if running is None:
+            return
+        if running.process != os.getpid():
+            # The thread was left behind in the parent. Collected as it is, the portal would wait for it.
+            running.portal._event_loop_thread_id = None  # noqa: SLF001
             return
         with running.thread:
             # An exception is not thrown into the loop: KeyboardInterrupt would tear it down half way.

@@ -330,7 +330,7 @@ def test_a_download_during_a_close_is_broken_off(site: Site) -> None:
 
 
 FORKED = """
-import os, sys
+import os, signal, sys
 from tests.adapters.test_sync_bridge import Site, a_request
 
 def answer(site):
@@ -339,6 +339,7 @@ def answer(site):
 def in_a_fork(work):
     child = os.fork()
     if child == 0:
+        signal.alarm(30)  # should it hang, nothing else would end it
         try:
             os._exit(0 if work() else 1)
         except BaseException:

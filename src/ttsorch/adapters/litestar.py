@@ -53,9 +53,11 @@ def contract_handler(handler: ContractHandler, authenticate: Authenticate) -> AS
 def _asked_for(scope: Scope) -> tuple[str, str]:
     """The path as it was sent, and what of it stands before ``/api``. In ``scope["path"]`` Litestar leaves
     what comes after the mount, without a double slash and always with one at the end."""
-    raw = scope.get("raw_path")
-    path = unquote_to_bytes(raw).decode(errors="replace") if raw else scope["path"]
     outside = scope.get("root_path", "").rstrip("/")
+    raw = scope.get("raw_path")
+    if not raw:  # optional in ASGI, though servers have it; the prefix of a router is lost then
+        return f"{outside}/api{scope['path'].rstrip('/')}", outside
+    path = unquote_to_bytes(raw).decode(errors="replace")
     routed = normalize_path(path.removeprefix(outside))
     mount = routed.removesuffix(scope["path"].rstrip("/"))
     return path, outside + mount.removesuffix("/api")
