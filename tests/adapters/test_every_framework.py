@@ -12,7 +12,7 @@ from tests.adapters.blobs import LARGE, WatchedBlobs, a_large_download
 from tests.adapters.frameworks import Serve, Served, asked_in
 from tests.adapters.http import PATIENCE, PLAIN_PAGE, Answer, Client
 from tests.contract.world import SIGNING_KEY, VOICE, a_world
-from ttsorch.adapters import _sync_bridge, aiohttp, asgi
+from ttsorch.adapters import _sync_exchange, aiohttp, asgi
 from ttsorch.testing.speech import tone_wav
 
 #: Django takes the whole body before it calls anything under ASGI.
@@ -223,7 +223,7 @@ def test_a_client_that_stops_reading_is_let_go(
     """It never says that it left; the blob is closed, and what was sent isn't passed off as whole."""
     monkeypatch.setattr(asgi, "_SEND_SECONDS", 0.2)
     monkeypatch.setattr(aiohttp, "STALLED_SECONDS", 0.2)
-    monkeypatch.setattr(_sync_bridge, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(_sync_exchange, "STALLED_SECONDS", 0.2)
     blobs = WatchedBlobs()
     with serve(lambda: a_world(blobs=blobs), "") as served:
         link = a_large_download(served, SIGNING_KEY)

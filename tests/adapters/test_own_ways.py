@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import flask
 import httpx
@@ -93,7 +93,7 @@ async def test_a_server_without_raw_paths_is_good_enough_for_litestar() -> None:
             scope["raw_path"] = b""
             await inner(scope, receive, send)
 
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(cast(Any, app))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             assert (await client.get("/api/health")).json() == {"ok": True}
             assert (await client.get("/api/nothing")).json()["code"] == "unknown_path"

@@ -12,8 +12,9 @@ import pytest
 
 from tests.adapters.blobs import LARGE, WatchedBlobs, large_link, put_large
 from tests.contract.world import SIGNING_KEY, VOICE, World, a_world
-from ttsorch.adapters import _sync_bridge
-from ttsorch.adapters._sync_bridge import Chunks, SyncBridge, SyncRequest, SyncResponse
+from ttsorch.adapters import _sync_exchange
+from ttsorch.adapters._sync_bridge import Chunks, SyncBridge, SyncResponse
+from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.contract import ClientGone, ContractHandler, bodies
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.sync import SyncOrchestrator
@@ -259,7 +260,7 @@ def test_a_body_that_nobody_asks_for_any_more_is_given_up(
     site: Site, monkeypatch: pytest.MonkeyPatch, chunks: int
 ) -> None:
     """Neither read on nor closed: a client that stalled, or a server that forgot it."""
-    monkeypatch.setattr(_sync_bridge, "STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(_sync_exchange, "STALLED_SECONDS", 0.05)
     body = site.download()
     for _ in range(chunks):
         next(body)

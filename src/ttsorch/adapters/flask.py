@@ -31,7 +31,8 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.routing import BaseConverter, Rule
 
-from ttsorch.adapters._sync_bridge import MakeHandler, SyncBridge, SyncRequest
+from ttsorch.adapters._sync_bridge import MakeHandler, SyncBridge
+from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
 from ttsorch.sync import SyncOrchestrator
