@@ -30,6 +30,7 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/draw_states.py --check
+	$(BIN)/python docs/write_openapi.py --check
 
 # All of them take some minutes; BENCH=adapters runs one. A missed bar is shown and is no error.
 bench: $(VENV)/.bench

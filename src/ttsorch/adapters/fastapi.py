@@ -15,9 +15,8 @@ Translation only. Each route of the contract is an operation of its own, so the 
 before it; what the contract has no route for, under ``/api``, is answered by the handler without them.
 """
 
-import re
 from collections.abc import Awaitable, Callable
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from fastapi import APIRouter, Request, Response
 from starlette.types import Receive, Scope, Send
@@ -25,9 +24,9 @@ from starlette.types import Receive, Scope, Send
 from ttsorch.adapters.starlette import EVERYTHING, Authenticate, ContractEndpoint
 from ttsorch.contract import ContractHandler
 from ttsorch.contract.handler import ROUTES
+from ttsorch.contract.openapi import standalone
+from ttsorch.contract.openapi.vocabulary import JsonObject
 from ttsorch.contract.routing import Route
-
-_NAMED_PART = re.compile(r"\{(\w+)")
 
 
 def contract_router(
@@ -70,21 +69,22 @@ def _endpoint(contract: ContractEndpoint, route: Route) -> Callable[[Request], A
 
 
 class _Documentation(TypedDict):
-    summary: str
     operation_id: str
+    status_code: int
+    response_class: type[Response]
     openapi_extra: dict[str, object]
 
 
 def _documented(route: Route) -> _Documentation:
-    """What the host's OpenAPI says about a route."""
-    resource, verb = route.endpoint.__module__.rpartition(".")[2], route.endpoint.__name__
-    named = _NAMED_PART.findall(route.path)
+    """What the host's OpenAPI says about a route: what the contract's own does, but for who is asking and
+    for the group, which are the host's."""
+    described: dict[str, object] = {**standalone(route)}
+    described.pop("tags")
+    answers = cast(JsonObject, described["responses"])
     return {
-        "summary": f"{resource}: {verb}".replace("_", " "),
-        "operation_id": f"ttsorch_{resource}_{verb}",
-        "openapi_extra": {"parameters": [_path_parameter(name) for name in named]},
+        "operation_id": str(described["operationId"]),
+        # FastAPI documents one answer of its own, and calls it this.
+        "status_code": int(next(iter(answers))),
+        "response_class": Response,
+        "openapi_extra": described,
     }
-
-
-def _path_parameter(name: str) -> dict[str, object]:
-    return {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
