@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 
-.PHONY: demo demo-modal demo-qwen test test-deep check format clean
+.PHONY: demo demo-modal demo-qwen test test-deep check bench format clean
 
 demo: $(VENV)/.demo
 	@exec $(BIN)/python -m examples.reference_server
@@ -32,6 +32,10 @@ check: $(VENV)/.check
 	$(BIN)/python docs/draw_states.py --check
 	$(BIN)/python docs/write_openapi.py --check
 
+# All of them take some minutes; BENCH=adapters runs one. A missed bar is shown and is no error.
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(BENCH)
+
 format: $(VENV)/.check
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -49,6 +53,10 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.pip
 	$(PIP_INSTALL) --editable '.[local]' --group demo
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml | $(VENV)/.pip
+	$(PIP_INSTALL) --editable '.[local,testing]' --group bench
+	@touch $@
+
 $(VENV)/.check: pyproject.toml | $(VENV)/.pip
 	$(PIP_INSTALL) --editable '.[local,cli,testing]' --group check
-	@touch $@ $(VENV)/.demo
+	@touch $@ $(VENV)/.demo $(VENV)/.bench

@@ -52,7 +52,10 @@ class Status(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        return self in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 
 
 class Phase(StrEnum):
@@ -70,11 +73,21 @@ class Phase(StrEnum):
 
     @property
     def status(self) -> Status:
-        if self is Phase.QUEUED:
-            return Status.PENDING
-        if self in (Phase.COMPLETED, Phase.FAILED, Phase.CANCELLED):
-            return Status(self.value)
-        return Status.PROCESSING
+        return _STATUS_OF[self]
+
+
+# Looked up and not worked out: it is asked for ten times in a poll.
+_STATUS_OF: Mapping[Phase, Status] = {
+    Phase.QUEUED: Status.PENDING,
+    Phase.SUBMITTING: Status.PROCESSING,
+    Phase.SUBMIT_UNKNOWN: Status.PROCESSING,
+    Phase.RUNNING: Status.PROCESSING,
+    Phase.READY: Status.PROCESSING,
+    Phase.STORING: Status.PROCESSING,
+    Phase.COMPLETED: Status.COMPLETED,
+    Phase.FAILED: Status.FAILED,
+    Phase.CANCELLED: Status.CANCELLED,
+}
 
 
 class TaskKind(StrEnum):

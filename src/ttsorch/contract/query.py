@@ -24,6 +24,8 @@ _COUNT = re.compile(r"0*[1-9][0-9]{0,99}", re.ASCII)
 
 def parse_query(raw: str) -> Query:
     """The parameters of ``raw``; one that isn't UTF-8 gets replacement characters."""
+    if not raw:
+        return {}
     # Some servers hand bytes that are not ASCII over as lone surrogates, which no database can be asked for.
     asked = raw.encode("utf-8", "replace").decode()
     return dict(parse_qsl(asked, keep_blank_values=True, errors="replace"))

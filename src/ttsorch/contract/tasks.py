@@ -101,7 +101,8 @@ async def task_response(call: Call, job: Job) -> TaskResponse:
     task, generation = job.task, job.generation
     word, error = provider_status(task), _shown_error(task)
     modal = task.provider == "modal"
-    body = TaskResponse(
+    result = await _result(call, task)
+    return TaskResponse(
         id=task.id,
         type=task.kind,
         status=task_status(task),
@@ -124,18 +125,19 @@ async def task_response(call: Call, job: Job) -> TaskResponse:
         poll_after_ms=_poll_after_ms(call, task),
         error_code=error.code if error else None,
         error_category=error.category if error else None,
+        # Left unset, and so unsent, until there is one.
+        **({} if result is None else {"result": result}),
     )
-    return body.model_copy(update=await _result(call, task))
 
 
-async def _result(call: Call, task: Task) -> dict[str, AudioResult]:
+async def _result(call: Call, task: Task) -> AudioResult | None:
     if task.status is not Status.COMPLETED:
-        return {}
+        return None
     if task.generation_id is not None:
-        return {"result": AudioResult(audio_url=audio_path(task.generation_id))}
+        return AudioResult(audio_url=audio_path(task.generation_id))
     if task.kind is TaskKind.DESIGN_PREVIEW and task.audio is not None:
-        return {"result": AudioResult(audio_url=await absolute_link(call, task.audio.key))}
-    return {}
+        return AudioResult(audio_url=await absolute_link(call, task.audio.key))
+    return None
 
 
 def _shown_error(task: Task) -> ErrorInfo | None:
