@@ -238,9 +238,11 @@ class TaskStore(Protocol):
         ...
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
-        """Up to ``limit`` jobs whose ``next_action_at`` has passed, earliest first, deleted ones
-        included. Each one's ``next_action_at`` is pushed ``hold_seconds`` on in the same transaction, so
-        that no two callers get the same job at once. This hands out work, not a lease."""
+        """Up to ``limit`` jobs whose ``next_action_at`` has passed, deleted ones included. Owners take
+        turns: nobody's second job comes before everybody's first. Of one owner's jobs, and of one turn,
+        those whose result expires soonest come first, then the earliest. Each one's ``next_action_at`` is
+        pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same job at
+        once. This hands out work, not a lease."""
         ...
 
     async def list_tasks(

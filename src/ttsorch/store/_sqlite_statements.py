@@ -25,6 +25,9 @@ logger = logging.getLogger("ttsorch")
 
 _SQL = queries("sqlite.sql")
 
+#: So many due jobs are sorted in some ten milliseconds.
+_MOST_SORTED = 2000
+
 
 # --- jobs ---------------------------------------------------------------------------------------------
 
@@ -102,11 +105,17 @@ def claim_due(
     db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
 ) -> Sequence[Job]:
     until = to_microseconds(now + hold)
-    rows = _rows(db, "due_tasks", {"now": to_microseconds(now), "limit": limit})
+    rows = _due(db, {"now": to_microseconds(now), "limit": limit, "most": _MOST_SORTED})
     if not rows:
         return []
     db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
     return _jobs(db, [{**row, "next_action_at": until} for row in rows if _is_readable(row)])
+
+
+def _due(db: sqlite3.Connection, wanted: Mapping[str, Column]) -> list[dict[str, Any]]:
+    """In turns; a backlog is not sorted for that, which would take longer with every job in it."""
+    backlog = _total(db, "count_due", wanted) == wanted["most"]
+    return _rows(db, "due_tasks_of_a_backlog" if backlog else "due_tasks", wanted)
 
 
 def _is_readable(row: Row) -> bool:

@@ -4,6 +4,7 @@ An operation is atomic because nothing in it awaits. Each begins with a checkpoi
 interleave as they do with a real database.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from ttsorch.store._clock import utc_now
 from ttsorch.store._rows import task_from_row, task_to_row
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryTaskStore:
@@ -129,15 +131,10 @@ class MemoryTaskStore:
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
         await self._turn()
         now = self.now()
-        due = [
-            (task.next_action_at, task.id)
-            for task in self._tasks.values()
-            if task.next_action_at is not None and task.next_action_at <= now
-        ]
         until = now + timedelta(seconds=hold_seconds)
         jobs = []
-        for _, task_id in sorted(due)[:limit]:
-            held = self._tasks[task_id] = replace(self._tasks[task_id], next_action_at=until)
+        for task in self._due_in_turns(now)[:limit]:
+            held = self._tasks[task.id] = replace(task, next_action_at=until)
             jobs.append(self._job(held))
         return jobs
 
@@ -319,6 +316,15 @@ class MemoryTaskStore:
         same = (t for t in self._tasks.values() if (t.owner, t.idempotency_key) == wanted)
         return next(same, None)
 
+    def _due_in_turns(self, now: datetime) -> list[Task]:
+        turns: Counter[str] = Counter()
+        in_order = []
+        for task in sorted(self._tasks.values(), key=_urgency):
+            if task.next_action_at is not None and task.next_action_at <= now:
+                turns[task.owner] += 1
+                in_order.append((turns[task.owner], task))
+        return [task for _, task in sorted(in_order, key=lambda pair: pair[0])]
+
     def _count_active(self, owner: str) -> int:
         active = (task for task in self._tasks.values() if not task.status.terminal)
         return sum(task.owner == owner and task.kind is not TaskKind.CLONE for task in active)
@@ -354,3 +360,7 @@ def _voice_order(voice: Voice) -> tuple[bool, datetime, str]:
 def _page(found: Sequence[Item], page: int, per_page: int) -> Page[Item]:
     start = (page - 1) * per_page
     return Page(tuple(found[start : start + per_page]), page, per_page, len(found))
+
+
+def _urgency(task: Task) -> tuple[datetime, datetime, str]:
+    return task.result_expires_at or _LAST, task.next_action_at or _LAST, task.id
