@@ -26,6 +26,7 @@ body. ``detail`` is for the operator's log only.
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
     ├── IllegalTransition        validation            a task can't take this event in its phase
+    ├── EffectRefused        provider_rejected     a listener won't take an effect, however often it's told
     └── InternalError            provider_unavailable  a defect of ours, or of an adapter
 """
 
@@ -268,6 +269,15 @@ class IllegalTransition(TtsorchError):
     default_code = "illegal_transition"
     default_message = "The task can no longer change that way."
     http_status = 409
+
+
+class EffectRefused(TtsorchError):
+    """Raised by an effect listener: it won't take this effect, however often it is told."""
+
+    category = Category.PROVIDER_REJECTED
+    default_code = "effect_refused"
+    default_message = "The effect was refused."
+    http_status = 502
 
 
 class InternalError(TtsorchError):

@@ -30,6 +30,7 @@ from ttsorch._driver import Driver
 from ttsorch._flights import Flights
 from ttsorch._intake import Intake
 from ttsorch._journal import Journal
+from ttsorch._outbox import Outbox
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
     check,
@@ -40,6 +41,8 @@ from ttsorch.capabilities import (
 )
 from ttsorch.errors import ConfigurationError, IdempotencyConflict, NotFound, TtsorchError
 from ttsorch.models import (
+    Effect,
+    EffectState,
     Generation,
     Job,
     JsonValue,
@@ -56,6 +59,7 @@ from ttsorch.models import (
 )
 from ttsorch.protocols import (
     BlobStore,
+    EffectListener,
     Listener,
     Provider,
     RequestChecking,
@@ -70,10 +74,11 @@ logger = logging.getLogger("ttsorch")
 @dataclass(frozen=True, slots=True)
 class SweepReport:
     """What one sweep did: how many due tasks it took a step further, and how many of those steps failed
-    (they stay due)."""
+    (they stay due); ``told`` effects had listeners to be told."""
 
     stepped: int
     failed: int
+    told: int = 0
 
 
 class Orchestrator:
@@ -91,6 +96,9 @@ class Orchestrator:
         on_unknown: what to do when nobody knows whether a submit was accepted; the provider's own
             default if None. ``RESUBMIT`` may pay twice.
         max_active_jobs: per owner; no cap if None.
+        listeners: hear of transitions in this process.
+        effects: are told of every task that ends, at least once, wherever it ended: to charge, refund or
+            notify. Give all processes over one store the same.
     """
 
     def __init__(
@@ -106,6 +114,7 @@ class Orchestrator:
         on_unknown: OnUnknown | None = None,
         max_active_jobs: int | None = None,
         listeners: Sequence[Listener] = (),
+        effects: Sequence[EffectListener] = (),
     ) -> None:
         self.provider = provider
         self.tasks = tasks
@@ -120,7 +129,8 @@ class Orchestrator:
         earlier = {each.name: each for each in also if each.name != provider.name}
         self._providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
         flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
-        self._journal = Journal(tasks, self.policy, self._announcer, flights)
+        self._outbox = Outbox(tasks, effects, self.policy)
+        self._journal = Journal(tasks, self.policy, self._announcer, flights, self._outbox)
         self._steps = Steps(
             journal=self._journal,
             providers=self._providers,
@@ -191,6 +201,9 @@ class Orchestrator:
             deliver = partial(self._announcer.deliver, self._announcer.open())
             self._deliveries.start("listeners", deliver)
             stack.callback(self._announcer.close)
+            if self.background:
+                relay = await stack.enter_async_context(Flights[None](0))
+                relay.start("effects", self._outbox.deliver_forever)
             await stack.enter_async_context(self._driver)
             self._open = stack.pop_all()
         return self
@@ -364,6 +377,12 @@ class Orchestrator:
         return await self.tasks.list_tasks(
             owner, active=active, kind=kind, before=before, limit=limit
         )
+
+    async def list_effects(
+        self, state: EffectState = EffectState.GAVE_UP, *, limit: int = 100
+    ) -> Sequence[Effect]:
+        """For operators, over all owners: what listeners are owed, were told, or could not be told."""
+        return await self.tasks.list_effects(state, limit=limit)
 
     async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
         """For operators, over all owners: tasks whose call to the provider was never answered, oldest
@@ -578,7 +597,8 @@ class Orchestrator:
         async with anyio.create_task_group() as group:
             for job in due:
                 group.start_soon(step, job)
-        return SweepReport(stepped=len(due), failed=len(failures))
+        told = await self._outbox.deliver_due()
+        return SweepReport(stepped=len(due), failed=len(failures), told=told)
 
     async def collect_orphans(self, *, dry_run: bool = True) -> Sequence[str]:
         """The keys of blobs that no row names and that are older than ``policy.orphan_grace``; deletes

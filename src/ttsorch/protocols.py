@@ -21,6 +21,8 @@ from ttsorch.models import (
     Capabilities,
     CheckResult,
     Clip,
+    Effect,
+    EffectState,
     Envelope,
     Generation,
     Job,
@@ -206,9 +208,15 @@ class TaskStore(Protocol):
         ...
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
-        """Compare-and-set: write both rows if the stored version is ``expected_version``.
+        """Compare-and-set: write both rows if the stored version is ``expected_version``, and with them
+        ``effect``, unless there is one with its key.
 
         Never touches ``poll_count``, ``fence`` or ``deleted_at``: those are the store's own. A
         generation that was deleted meanwhile stays deleted. False means that somebody else was first
@@ -266,6 +274,21 @@ class TaskStore(Protocol):
     async def delete_task(self, owner: str, task_id: str) -> bool:
         """Hide a task from its owner. The row stays, for its idempotency key and what is still owed.
         False if there was none to hide."""
+        ...
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        """Up to ``limit`` effects whose ``due_at`` has passed, earliest first. Each one's ``due_at`` is
+        pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same one at
+        once."""
+        ...
+
+    async def write_effect(self, effect: Effect) -> bool:
+        """Write over the effect with this key, if the stored one has one attempt less. False means that
+        somebody else was first, or that there is none any more."""
+        ...
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        """For operators, over all owners: the effects in ``state``, oldest first."""
         ...
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None: ...
@@ -382,3 +405,23 @@ class Listener(Protocol):
     further; what must happen exactly once does not belong here."""
 
     async def __call__(self, transition: Transition) -> None: ...
+
+
+class EffectListener(Protocol):
+    """Does what must happen once for every task that ends: charges, refunds, notifies. It is told at least
+    once, from any process, also after a crash or a restart."""
+
+    @property
+    def name(self) -> str:
+        """Stable, and different from that of every other listener: who was told is remembered by it."""
+        ...
+
+    async def __call__(self, effect: Effect, job: Job) -> None:
+        """Do it, unless it was done before for ``effect.key``: a call whose answer was lost is repeated.
+        ``job.generation`` is None when its user has deleted it meanwhile.
+
+        Raises:
+            EffectRefused: there is no sense in telling this listener again.
+            Anything else: it is told again later, until ``policy.effect_waits`` are over.
+        """
+        ...

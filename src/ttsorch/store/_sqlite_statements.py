@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Generation, Job, Task, TaskKind, Voice
+from ttsorch.models import Effect, EffectState, Generation, Job, Task, TaskKind, Voice
 from ttsorch.store._rows import (
     Column,
     Row,
+    effect_from_row,
+    effect_to_row,
     generation_from_row,
     generation_to_row,
     task_from_row,
@@ -79,6 +81,7 @@ def write(
     expected_version: int,
     now: datetime,
     lease_until: datetime | None = None,
+    effect: Effect | None = None,
 ) -> Task | None:
     """Compare-and-set of both rows; with ``lease_until`` only if no lease is live at ``now``."""
     row = task_to_row(task) | {
@@ -94,6 +97,8 @@ def write(
         return None
     if generation is not None:
         db.execute(_SQL["write_generation"], generation_to_row(generation))
+    if effect is not None:
+        db.execute(_SQL["insert_effect"], effect_to_row(effect))
     return task_from_row(written[0])
 
 
@@ -152,6 +157,29 @@ def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequen
 
 def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime) -> bool:
     return _changed(db, "hide_task", {"id": task_id, "owner": owner, "now": to_microseconds(now)})
+
+
+# --- effects ------------------------------------------------------------------------------------------
+
+
+def claim_effects(
+    db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
+) -> Sequence[Effect]:
+    until = to_microseconds(now + hold)
+    rows = _rows(db, "due_effects", {"now": to_microseconds(now), "limit": limit})
+    if rows:
+        keys = json.dumps([row["key"] for row in rows])
+        db.execute(_SQL["hold_effects"], {"until": until, "keys": keys})
+    return [effect_from_row({**row, "due_at": until}) for row in rows]
+
+
+def write_effect(db: sqlite3.Connection, effect: Effect) -> bool:
+    return _changed(db, "write_effect", effect_to_row(effect))
+
+
+def list_effects(db: sqlite3.Connection, state: EffectState, *, limit: int) -> Sequence[Effect]:
+    rows = _rows(db, "list_effects", {"state": state.value, "limit": limit})
+    return [effect_from_row(row) for row in rows]
 
 
 # --- generations --------------------------------------------------------------------------------------

@@ -14,6 +14,8 @@ import anyio.lowlevel
 from ttsorch.errors import ActiveJobLimit, StorageUnavailable
 from ttsorch.models import (
     Clock,
+    Effect,
+    EffectState,
     Generation,
     Item,
     Job,
@@ -43,6 +45,7 @@ class MemoryTaskStore:
         self._tasks: dict[str, Task] = {}
         self._generations: dict[str, Generation] = {}
         self._voices: dict[str, Voice] = {}
+        self._effects: dict[str, Effect] = {}
         self._closed = False
 
     def now(self) -> datetime:
@@ -95,13 +98,20 @@ class MemoryTaskStore:
         return self._job(task)
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
         await self._turn()
         stored = self._at_version(task, expected_version)
         if stored is None:
             return False
         self._update(stored, task, generation)
+        if effect is not None:
+            self._effects.setdefault(effect.key, effect)
         return True
 
     async def claim(
@@ -178,6 +188,32 @@ class MemoryTaskStore:
             return False
         self._tasks[task_id] = replace(task, deleted_at=self.now())
         return True
+
+    # --- effects --------------------------------------------------------------------------------------
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        await self._turn()
+        now = self.now()
+        due = [(e.due_at, e.key) for e in self._effects.values() if e.due_at and e.due_at <= now]
+        until = now + timedelta(seconds=hold_seconds)
+        claimed = []
+        for _, key in sorted(due)[:limit]:
+            held = self._effects[key] = replace(self._effects[key], due_at=until)
+            claimed.append(held)
+        return claimed
+
+    async def write_effect(self, effect: Effect) -> bool:
+        await self._turn()
+        stored = self._effects.get(effect.key)
+        if stored is None or stored.attempts != effect.attempts - 1:
+            return False
+        self._effects[effect.key] = effect
+        return True
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        await self._turn()
+        found = [effect for effect in self._effects.values() if effect.state is state]
+        return sorted(found, key=lambda effect: (effect.created_at, effect.key))[:limit]
 
     # --- generations ----------------------------------------------------------------------------------
 

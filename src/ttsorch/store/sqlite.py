@@ -17,6 +17,8 @@ import anyio.to_thread
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import (
     Clock,
+    Effect,
+    EffectState,
     Generation,
     Job,
     Page,
@@ -112,11 +114,21 @@ class SqliteTaskStore:
         return await self._writer.run(lambda db: statements.record_poll(db, owner, task_id))
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             written = statements.write(
-                db, task, generation, expected_version=expected_version, now=self.now()
+                db,
+                task,
+                generation,
+                expected_version=expected_version,
+                now=self.now(),
+                effect=effect,
             )
             return written is not None
 
@@ -178,6 +190,20 @@ class SqliteTaskStore:
         return await self._writer.run(
             lambda db: statements.hide_task(db, owner, task_id, now=self.now())
         )
+
+    # --- effects --------------------------------------------------------------------------------------
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        hold = timedelta(seconds=hold_seconds)
+        return await self._writer.run(
+            lambda db: statements.claim_effects(db, now=self.now(), hold=hold, limit=limit)
+        )
+
+    async def write_effect(self, effect: Effect) -> bool:
+        return await self._writer.run(lambda db: statements.write_effect(db, effect))
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        return await self._reader.run(lambda db: statements.list_effects(db, state, limit=limit))
 
     # --- generations ----------------------------------------------------------------------------------
 

@@ -201,6 +201,31 @@ LIMIT :limit;
 -- name: hide_task
 UPDATE tasks SET deleted_at = :now WHERE id = :id AND owner = :owner AND deleted_at IS NULL;
 
+-- name: insert_effect
+INSERT INTO effects (
+    key, owner, task_id, status, state, attempts, told, error, due_at, created_at
+) VALUES (
+    :key, :owner, :task_id, :status, :state, :attempts, :told, :error, :due_at, :created_at
+)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: write_effect
+UPDATE effects SET
+    state = :state, attempts = :attempts, told = :told, error = :error, due_at = :due_at
+WHERE key = :key AND attempts = :attempts - 1;
+
+-- name: due_effects
+SELECT * FROM effects
+WHERE due_at IS NOT NULL AND due_at <= :now
+ORDER BY due_at, key
+LIMIT :limit;
+
+-- name: hold_effects
+UPDATE effects SET due_at = :until WHERE key IN (SELECT value FROM json_each(:keys));
+
+-- name: list_effects
+SELECT * FROM effects WHERE state = :state ORDER BY created_at, key LIMIT :limit;
+
 -- name: generations
 SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids));
 
