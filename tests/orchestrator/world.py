@@ -8,7 +8,7 @@ import anyio
 
 from ttsorch.models import Job, OnUnknown, Policy, Status
 from ttsorch.orchestrator import Orchestrator
-from ttsorch.protocols import Listener, Provider
+from ttsorch.protocols import EffectListener, Listener, Provider
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -46,6 +46,7 @@ class World:
         on_unknown: OnUnknown | None = None,
         listeners: tuple[Listener, ...] = (),
         also: tuple[Provider, ...] = (),
+        effects: tuple[EffectListener, ...] = (),
     ) -> AsyncIterator[Orchestrator]:
         tasks = faulty(self.tasks, plan) if plan else self.tasks
         async with Orchestrator(
@@ -59,6 +60,7 @@ class World:
             max_active_jobs=max_active_jobs,
             on_unknown=on_unknown,
             listeners=listeners,
+            effects=effects,
         ) as orchestrator:
             yield orchestrator
 
