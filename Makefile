@@ -30,6 +30,7 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python docs/draw_states.py --check
+	$(BIN)/python docs/write_openapi.py --check
 
 format: $(VENV)/.check
 	$(BIN)/ruff format .

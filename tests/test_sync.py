@@ -74,7 +74,7 @@ def verbs(cls: type) -> dict[str, inspect.Signature]:
     return {
         name: inspect.signature(method)
         for name, method in inspect.getmembers(cls, inspect.isfunction)
-        if not name.startswith("_") and name not in ("run", "start", "close", "using")
+        if not name.startswith("_") and name not in ("run", "begin", "start", "close", "using")
     }
 
 
@@ -199,6 +199,37 @@ def test_errors_come_through_as_they_are(
         fail(speech)
 
     assert speech.list_tasks(owner=OWNER) == []
+
+
+def test_a_call_can_be_begun_and_waited_for_later(speech: SyncOrchestrator) -> None:
+    """Meanwhile the thread has something else to do; here, what the call waits for."""
+    heard = threading.Event()
+
+    async def listen(orchestrator: Orchestrator) -> str:
+        await anyio.to_thread.run_sync(heard.wait)
+        return orchestrator.provider.name
+
+    future = speech.begin(listen)
+    assert not future.done()
+    heard.set()
+    assert future.result(30) == "fake"
+
+
+def test_a_begun_call_can_be_cancelled(speech: SyncOrchestrator) -> None:
+    """It ends, and isn't only forgotten."""
+    began, ended = threading.Event(), threading.Event()
+
+    async def wait_for_ever(orchestrator: Orchestrator) -> None:
+        try:
+            began.set()
+            await anyio.sleep_forever()
+        finally:
+            ended.set()
+
+    future = speech.begin(wait_for_ever)
+    assert began.wait(30)
+    future.cancel()
+    assert ended.wait(30)
 
 
 def test_sixteen_threads_share_one(tmp_path: Path, backend: Backend) -> None:

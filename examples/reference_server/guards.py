@@ -15,6 +15,7 @@ from ttsorch.errors import ValidationError
 
 logger = logging.getLogger("reference_server.access")
 
+_MAX_LOGGED_METHOD = 20
 _MAX_LOGGED_PATH = 200
 
 
@@ -77,7 +78,7 @@ class AccessLog:
             path = json.dumps(scope["path"][:_MAX_LOGGED_PATH])[1:-1]
             logger.info(
                 "%s %s %s %.0f ms %s",
-                scope["method"],
+                scope["method"][:_MAX_LOGGED_METHOD],
                 path,
                 status or "left",
                 taken,

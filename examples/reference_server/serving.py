@@ -18,6 +18,7 @@ from ttsorch.orchestrator import Orchestrator
 
 #: In seconds: how long open connections may take to end after a signal.
 _GRACE = 2
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 class CannotStart(Exception):
@@ -36,8 +37,9 @@ async def serve(config: Config, prepare: Prepare | None = None) -> None:
         CannotStart: the address can't be used.
         StorageUnavailable: the database or the blob store can't be opened.
     """
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s")
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=_LOG_FORMAT)
     logging.getLogger("uvicorn.error").addFilter(_is_failure)
+    logging.getLogger("uvicorn.error").addFilter(_lower_a_clients_fault)
     with _listening_socket(config) as listener:
         async with open_orchestrator(config) as orchestrator:
             if prepare is not None:
@@ -50,6 +52,7 @@ async def serve(config: Config, prepare: Prepare | None = None) -> None:
                 log_config=None,
                 log_level=logging.WARNING,
                 lifespan="off",
+                ws="none",
                 server_header=False,
                 # Which proxies to believe is the contract's to know.
                 proxy_headers=False,
@@ -82,16 +85,31 @@ def _is_failure(record: logging.LogRecord) -> bool:
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
+def _lower_a_clients_fault(record: logging.LogRecord) -> bool:
+    """uvicorn warns of what arrives and is no HTTP. Anybody can send that: it is worth a line, and nobody's
+    alarm. Who asks for a web socket is served without one, and has a line in the access log."""
+    if record.funcName == "_unsupported_upgrade_warning":
+        return False
+    if record.module.endswith("_impl") and record.levelno == logging.WARNING:
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
+
+
 def _listening_socket(config: Config) -> socket.socket:
     """Bound before anything else is opened: a second server must not touch the first one's files."""
     try:
         family = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((config.host, config.port), family=family, backlog=2048)
+        listener = socket.create_server((config.host, config.port), family=family, backlog=2048)
     except OSError as error:
         raise CannotStart(
             f"cannot listen on {config.host}, port {config.port}: {_reason(error)}."
             " Is another server running there? PORT chooses another port."
         ) from error
+    # Connections inherit it. asyncio would set it on each by itself, but not if their listener was made
+    # without a protocol number, as this one was; and without it, an answer's last bytes wait up to 40 ms for
+    # the client to confirm the first ones.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _reason(error: OSError) -> str:

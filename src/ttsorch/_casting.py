@@ -227,11 +227,15 @@ class Casting:
         """The ids follow from what is adopted, so that a double click makes one voice; each deletion of
         it leads to the next id."""
         voices = self._store_for("cloning", self._provider.capabilities.cloning)
-        digest = hashlib.sha256(audio).hexdigest()
+        source = VoiceSource.DESIGNED
+        # Made only to be refused here if it has to be: nothing is kept of what can't become a voice.
+        draft = self._draft(str(_DESIGNS), name, language, text, description, owner, source)
+        language, digest = draft.language, hashlib.sha256(audio).hexdigest()
+        words = (name, text, language, description)
         number = 0
         while True:
             number += 1
-            voice_id = _design_id(owner, digest, name, text, description, str(number))
+            voice_id = _design_id(owner, digest, *words, str(number))
             if voice := await voices.get_voice(owner, voice_id):
                 return voice
             try:

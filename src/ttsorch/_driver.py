@@ -73,6 +73,17 @@ class Driver:
         """One step of the job's task, or the one that is under way."""
         return await self.share(job.task.id, job, partial(self._steps.step, job))
 
+    async def answered(self, job: Job) -> Job:
+        """The job with the answer to its submit, if this process waits for that just now: whoever repeats a
+        request gets what the first one gets."""
+        task, now = job.task, self._journal.now()
+        if task.phase is not Phase.SUBMITTING or self._steps.runs_here(task):
+            return job
+        if states.lease_is_live(task, now):
+            job = await self.step(job)
+        # It may have come between the look at the row and the look for who waits.
+        return await self._journal.reread(job) if job.task.phase is Phase.SUBMITTING else job
+
     async def step_if_due(self, job: Job) -> Job:
         """:meth:`step`, unless the task is put off. A step that is under way is waited for."""
         now = self._journal.now()

@@ -21,6 +21,8 @@ MAX_VOICE_NAME = 100
 
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9._~-]{1,128}")
 _SHOWN_LANGUAGES = 20
+#: Ours; no name or tag of a language is nearly as long.
+_MAX_LANGUAGE = 100
 #: "Whatever the provider takes it for"; always allowed.
 _ANY_LANGUAGE = "Auto"
 
@@ -132,11 +134,16 @@ def canonical_language(language: str, languages: tuple[str, ...]) -> str:
 
 
 def check_language(language: str, languages: tuple[str, ...]) -> None:
-    """Refuse a language that isn't among ``languages``, unless there are none to choose from.
+    """Refuse a language that isn't among ``languages``, unless there are none to choose from and it could
+    be the name of one.
 
     Raises:
         ValidationError: code ``language_unsupported``; names the first of those that are.
     """
+    if len(language) > _MAX_LANGUAGE:
+        raise ValidationError(
+            "This language is not supported.", code="language_unsupported", field="language"
+        )
     if not languages or language.casefold() in {
         known.casefold() for known in (_ANY_LANGUAGE, *languages)
     }:

@@ -123,17 +123,18 @@ class Orchestrator:
         self.policy = policy or Policy()
         self.background = background
         self._max_active_jobs = max_active_jobs
+        earlier = {each.name: each for each in also if each.name != provider.name}
+        #: By name: the one that takes new tasks, and those that finish earlier ones.
+        self.providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
         self._announcer = Announcer(listeners)
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._clips = Clips(blobs)
-        earlier = {each.name: each for each in also if each.name != provider.name}
-        self._providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
         flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
         self._outbox = Outbox(tasks, effects, self.policy)
         self._journal = Journal(tasks, self.policy, self._announcer, flights, self._outbox)
         self._steps = Steps(
             journal=self._journal,
-            providers=self._providers,
+            providers=self.providers,
             voices=voices,
             blobs=blobs,
             policy=self.policy,
@@ -185,14 +186,14 @@ class Orchestrator:
             ConfigurationError: none of its providers has this name (contract row R2).
         """
         name = mode.strip().lower() or self.provider.name
-        if name not in self._providers:
+        if name not in self.providers:
             raise ConfigurationError(
-                f"Invalid TTS_PROVIDER_MODE: {mode}. Expected one of: {', '.join(self._providers)}",
+                f"Invalid TTS_PROVIDER_MODE: {mode}. Expected one of: {', '.join(self.providers)}",
                 code="provider_unknown",
                 field="TTS_PROVIDER_MODE",
             )
         other = copy(self)
-        other.provider = self._providers[name]
+        other.provider = self.providers[name]
         return other
 
     async def __aenter__(self) -> "Orchestrator":
@@ -247,12 +248,15 @@ class Orchestrator:
             count_characters(request.text),
             request=request,
             idempotency_key=idempotency_key,
-            payload_hash=_hashed(request.text, request.voice.id, request.language, request.options),
+            payload_hash=_speech_hash(
+                request.text, request.voice.id, request.language, request.options
+            ),
         )
         generation = _generation_of(task, request)
         direct = self.provider.capabilities.direct
         enter = self._intake.queue if direct else self._intake.send
-        return await enter(task, generation, max_active=self._max_active_jobs)
+        job = await enter(task, generation, max_active=self._max_active_jobs)
+        return job if job.task.id == task.id else await self._driver.answered(job)
 
     async def find_submitted(
         self,
@@ -271,10 +275,11 @@ class Orchestrator:
             IdempotencyConflict: the key was used with another request.
         """
         job = await self.tasks.find_by_key(owner, idempotency_key)
-        wanted = _hashed(text, voice_id, language, options or {})
-        if job is not None and job.task.payload_hash != wanted:
+        if job is None:
+            return None
+        if job.task.payload_hash != _speech_hash(text, voice_id, language, options or {}):
             raise IdempotencyConflict
-        return job
+        return await self._driver.answered(job)
 
     def _check_request(
         self, request: SpeechRequest, owner: str, idempotency_key: str | None
@@ -537,7 +542,7 @@ class Orchestrator:
             description=description,
             owner=owner,
             idempotency_key=idempotency_key,
-            payload_hash=_hashed("design", name, text, language, description),
+            payload_hash=_hashed("design", name, text, language.casefold(), description),
             max_active=self._max_active_jobs,
         )
 
@@ -639,6 +644,11 @@ def _generation_of(task: Task, request: SpeechRequest) -> Generation:
         language=request.language,
         created_at=task.created_at,
     )
+
+
+def _speech_hash(text: str, voice_id: str, language: str, options: Mapping[str, JsonValue]) -> str:
+    # How a language is spelled depends on the provider of the day, which may be another one by now.
+    return _hashed(text, voice_id, language.casefold(), options)
 
 
 def _hashed(*payload: JsonValue) -> str:

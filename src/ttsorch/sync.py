@@ -152,7 +152,11 @@ class SyncOrchestrator:
     def _stop(self, *, in_haste: bool) -> None:
         with self._lifecycle:
             running, self._running = self._running, None
-        if running is None or running.process != os.getpid():
+        if running is None:
+            return
+        if running.process != os.getpid():
+            # The thread was left behind in the parent. Collected as it is, the portal would wait for it.
+            running.portal._event_loop_thread_id = None  # noqa: SLF001
             return
         with running.thread:
             # An exception is not thrown into the loop: KeyboardInterrupt would tear it down half way.
@@ -176,16 +180,25 @@ class SyncOrchestrator:
         Raises:
             InternalError: code ``not_running``: not started, closed meanwhile, or started before a fork.
         """
-        running = self._get_running()
-        try:
-            future = running.portal.start_task_soon(running.service.attend, call)
-        except RuntimeError:
-            self._get_running()  # closed meanwhile?
-            raise
+        future = self.begin(call)
         try:
             return future.result()
         except BaseException:
             future.cancel()
+            raise
+
+    def begin(self, call: Callable[[Orchestrator], Awaitable[T]]) -> "Future[T]":
+        """Like :meth:`run`, for a caller that has something else to do meanwhile. Cancelling the future
+        cancels the call; a call that is cut off by :meth:`close` fails with ``not_running``.
+
+        Raises:
+            InternalError: code ``not_running``, as :meth:`run`.
+        """
+        running = self._get_running()
+        try:
+            return running.portal.start_task_soon(running.service.attend, call)
+        except RuntimeError:
+            self._get_running()  # closed meanwhile?
             raise
 
     def _get_running(self) -> _Running:

@@ -1,5 +1,7 @@
 """R16, R17: a voice from a description, heard first and then saved."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from tests.contract.world import A_DESIGN, MISSING_ID, Answer, World, a_world
@@ -32,10 +34,15 @@ def form(fields: dict[str, str], audio: bytes | None = None) -> bytes:
 
 
 async def save(
-    world: World, fields: dict[str, str], audio: bytes | None = None, *, owner: str = "ann"
+    world: World,
+    fields: dict[str, str],
+    audio: bytes | None = None,
+    *,
+    owner: str = "ann",
+    headers: Mapping[str, str] | None = None,
 ) -> Answer:
-    headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}"}
-    return await world.ask("POST", SAVE, owner=owner, body=form(fields, audio), headers=headers)
+    sent = {**(headers or {}), "content-type": f"multipart/form-data; boundary={BOUNDARY}"}
+    return await world.ask("POST", SAVE, owner=owner, body=form(fields, audio), headers=sent)
 
 
 @pytest.mark.parametrize("provider", [FakeCastingProvider, FakeDesigningJobProvider])

@@ -7,6 +7,7 @@ import pytest
 
 from tests.contract.world import MISSING_ID, VOICE, World, a_world
 from ttsorch.models import Status
+from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +218,7 @@ async def test_a_key_outside_the_owners_prefix_is_never_signed() -> None:
     """403: such a row can only come from elsewhere, and the URL would open another owner's blob."""
     async with a_world() as world:
         _, generation_id = await world.finish()
+        assert isinstance(world.store, MemoryTaskStore)
         ours = world.store._generations[generation_id]
         assert ours.audio is not None
         foreign = replace(ours.audio, key=f"{'0' * 32}/{generation_id}/1.wav")
@@ -272,6 +274,7 @@ async def test_a_generation_without_a_voice_can_not_be_regenerated() -> None:
     """400: an old row may have none."""
     async with a_world() as world:
         _, generation_id = await world.finish()
+        assert isinstance(world.store, MemoryTaskStore)
         old = world.store._generations[generation_id]
         world.store._generations[generation_id] = replace(old, voice_id="")
         answer = await world.ask("POST", f"/api/generations/{generation_id}/regenerate")

@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
 
+from tests.contract.documented import assert_documented
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
 from ttsorch.models import Job, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Provider
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
+from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.speech import a_voice, tone_wav
@@ -26,6 +29,7 @@ A_DESIGN = {"text": "Hear me.", "language": "English", "instruct": "A calm voice
 MISSING_ID = "00000000-0000-4000-8000-000000000000"
 
 Fake = FakeJobProvider | FakeDirectProvider
+Store = MemoryTaskStore | SqliteTaskStore
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class World:
 
     orchestrator: Orchestrator
     handler: ContractHandler
-    store: MemoryTaskStore
+    store: Store
     blobs: MemoryBlobStore
     clock: ManualClock
     provider: Fake
@@ -115,6 +119,7 @@ class World:
             received = response.body
         else:
             received = b"".join([chunk async for chunk in response.body])
+        assert_documented(method, parts.path, response.status, response.headers, received)
         return Answer(response.status, response.headers, received)
 
     async def generate(
@@ -228,20 +233,29 @@ async def a_world(
     with_voices: bool = True,
     blobs: MemoryBlobStore | None = None,
     trusted_proxies: Sequence[str] = (),
+    database: Path | None = None,
     also: Sequence[Provider] = (),
 ) -> AsyncIterator[World]:
+    """``database`` is the file of a real database; without it, rows are kept in memory."""
     clock = ManualClock()
-    store, blobs = MemoryTaskStore(clock=clock), blobs or MemoryBlobStore(clock=clock)
+    blobs = blobs or MemoryBlobStore(clock=clock)
     provider = provider or FakeJobProvider()
-    async with Orchestrator(
-        provider=provider,
-        also=also,
-        tasks=store,
-        voices=store if with_voices else None,
-        blobs=blobs,
-        background=background,
-        max_active_jobs=max_active_jobs,
-    ) as orchestrator:
+    async with AsyncExitStack() as stack:
+        store: Store = MemoryTaskStore(clock=clock)
+        if database is not None:
+            store = await SqliteTaskStore.open(database, clock=clock)
+        stack.push_async_callback(store.aclose)
+        orchestrator = await stack.enter_async_context(
+            Orchestrator(
+                provider=provider,
+                also=also,
+                tasks=store,
+                voices=store if with_voices else None,
+                blobs=blobs,
+                background=background,
+                max_active_jobs=max_active_jobs,
+            )
+        )
         handler = ContractHandler(
             orchestrator, signing_key=SIGNING_KEY, cors=cors, trusted_proxies=trusted_proxies
         )

@@ -75,11 +75,16 @@ def running(folder: Path, **settings: str) -> Iterator[Running]:
     try:
         yield server
     finally:
-        if server.process.poll() is None:
-            server.process.kill()
-        server.process.wait(PATIENCE)
-        if server.process.stdout is not None:
-            server.process.stdout.close()
+        end(server)
+
+
+def end(server: Running) -> None:
+    """At once, if it hasn't ended already."""
+    if server.process.poll() is None:
+        server.process.kill()
+    server.process.wait(PATIENCE)
+    if server.process.stdout is not None:
+        server.process.stdout.close()
 
 
 def refused(folder: Path, **settings: str) -> tuple[int, str]:

@@ -20,12 +20,14 @@ the host's own.
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing
+from functools import partial
 from typing import TypeAlias, cast
 from urllib.parse import quote
 
 import anyio
 
 from ttsorch.contract import ClientGone, ContractHandler, HttpRequest
+from ttsorch.contract.exchange import STALLED_SECONDS
 
 Scope: TypeAlias = MutableMapping[str, object]
 Message: TypeAlias = MutableMapping[str, object]
@@ -35,9 +37,7 @@ AsgiApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: From a connection's scope to the id of who is asking; None if that is nobody known.
 Authenticate: TypeAlias = Callable[[Scope], Awaitable[str | None] | str | None]
 
-#: How long a client may take to make room for one chunk of a streamed body. Whoever reads slower than that
-#: has stalled, and would keep a blob open for ever.
-_SEND_SECONDS = 60.0
+_SEND_SECONDS = STALLED_SECONDS
 
 
 def asgi_app(handler: ContractHandler, authenticate: Authenticate) -> AsgiApp:
@@ -46,27 +46,46 @@ def asgi_app(handler: ContractHandler, authenticate: Authenticate) -> AsgiApp:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise ValueError(f"ttsorch speaks http, not {scope['type']}")
-        try:
-            response = await handler.handle(_request(scope, receive, authenticate))
-        except ClientGone:
-            return
-        headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in response.headers.items()]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers})
-        if isinstance(response.body, bytes):
-            await send({"type": "http.response.body", "body": response.body})
-        else:
-            await _stream(response.body, receive, send)
+        # The contract's paths begin with /api, whether or not that is where we are mounted.
+        root = str(scope.get("root_path", "")).rstrip("/").removesuffix("/api")
+        await answer(handler, scope, receive, send, partial(authenticate, scope), root=root)
 
     return app
 
 
-def _request(scope: Scope, receive: Receive, authenticate: Authenticate) -> HttpRequest:
+async def answer(
+    handler: ContractHandler,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    authenticate: Callable[[], Awaitable[str | None] | str | None],
+    *,
+    root: str,
+) -> None:
+    """One exchange, for the frameworks that stand on ASGI: they know their own request, and that ``root``
+    is what stands before ``/api`` in the path."""
+    try:
+        response = await handler.handle(_request(scope, receive, authenticate, root))
+    except ClientGone:
+        return
+    headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in response.headers.items()]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if isinstance(response.body, bytes):
+        await send({"type": "http.response.body", "body": response.body})
+    else:
+        await _stream(response.body, receive, send)
+
+
+def _request(
+    scope: Scope,
+    receive: Receive,
+    authenticate: Callable[[], Awaitable[str | None] | str | None],
+    root: str,
+) -> HttpRequest:
     async def owner() -> str | None:
-        found = authenticate(scope)
+        found = authenticate()
         return await found if inspect.isawaitable(found) else found
 
-    # The contract's paths begin with /api, whether or not that is where we are mounted.
-    root = str(scope.get("root_path", "")).rstrip("/").removesuffix("/api")
     return HttpRequest(
         method=str(scope["method"]),
         path=str(scope["path"]).removeprefix(root),

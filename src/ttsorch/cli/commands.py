@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ttsorch.cli.contract_command import contract_test
+from ttsorch.cli.exiting import conflict, error_only, exiting
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ttsorch.cli.saying import Watch
     from ttsorch.config import Config
-    from ttsorch.errors import ValidationError
     from ttsorch.models import ErrorInfo, Job, JsonValue
 
 # A command binds no address. Some shells export HOST, and then it isn't meant for us.
@@ -97,9 +99,9 @@ def say(
     def record(error: "ErrorInfo | None") -> "Mapping[str, JsonValue]":
         return say_record(spoken.job, spoken.out, error)
 
-    with _exiting(record if json else None):
+    with exiting(record if json else None):
         if json and out == "-":
-            raise _conflict("--json and --out - both want standard output.")
+            raise conflict("--json and --out - both want standard output.")
         saying = Saying(
             text=_read_input() if text == "-" else text,
             voice=voice,
@@ -132,7 +134,7 @@ def voices(
     from ttsorch.cli.reports import print_json, print_rows, voice_record, voice_row
     from ttsorch.config import LOCAL_OWNER
 
-    with _exiting(_error_only if json else None):
+    with exiting(error_only if json else None):
         found = anyio.run(
             partial(
                 list_voices,
@@ -177,9 +179,9 @@ def tasks(
                 owner=owner or LOCAL_OWNER, active=active or None, limit=limit
             )
 
-    with _exiting(_error_only if json else None):
+    with exiting(error_only if json else None):
         if unknown and (active or owner):
-            raise _conflict("--unknown shows all owners' tasks; it can't be narrowed down.")
+            raise conflict("--unknown shows all owners' tasks; it can't be narrowed down.")
         found = anyio.run(newest)
         if json:
             print_json({"tasks": [task_record(job) for job in found]})
@@ -204,10 +206,10 @@ def sweep(
     from ttsorch.cli.reports import print_sweep
     from ttsorch.cli.sweeping import sweep as run_sweep
 
-    with _exiting(_error_only if json else None):
+    with exiting(error_only if json else None):
         config, show = _config(provider), partial(print_sweep, as_json=json)
         if watch is not None and not 0 < watch < math.inf:
-            raise _conflict("--watch must be a positive number of seconds.")
+            raise conflict("--watch must be a positive number of seconds.")
         report = anyio.run(run_sweep, config, watch, show)
         raise typer.Exit(1 if report.failed else 0)
 
@@ -220,12 +222,15 @@ def migrate(json: Json = False) -> None:
     from ttsorch.cli.reports import print_json, print_line
     from ttsorch.config import migrate_database
 
-    with _exiting(_error_only if json else None):
+    with exiting(error_only if json else None):
         version = anyio.run(migrate_database, _config())
         if json:
             print_json({"schema_version": version})
         else:
             print_line(f"The database is at schema version {version}.")
+
+
+app.command("contract-test")(contract_test)
 
 
 # --- what the commands share --------------------------------------------------------------------------
@@ -238,36 +243,6 @@ def _config(provider: str | None = None) -> "Config":
     if provider is not None:
         environ["TTS_PROVIDER_MODE"] = provider
     return Config.from_env(environ)
-
-
-@contextmanager
-def _exiting(
-    as_json: "Callable[[ErrorInfo], Mapping[str, JsonValue]] | None",
-) -> "Iterator[None]":
-    """Turn what a command's work raises into one sentence, and into the exit code that stands for it."""
-    from ttsorch.cli.reports import complain, print_json, tell
-    from ttsorch.cli.stopping import Stopped
-    from ttsorch.errors import TaskCancelled, TtsorchError, ValidationError
-    from ttsorch.models import ErrorInfo
-
-    try:
-        yield
-    except Stopped as stop:
-        tell("Stopped.")
-        if as_json:
-            print_json(as_json(ErrorInfo.of(TaskCancelled())))
-        raise typer.Exit(stop.exit_code) from stop
-    except TtsorchError as error:
-        complain(error.message)
-        if as_json:
-            print_json(as_json(ErrorInfo.of(error)))
-        raise typer.Exit(2 if isinstance(error, ValidationError) else 1) from error
-
-
-def _error_only(error: "ErrorInfo") -> "Mapping[str, JsonValue]":
-    from ttsorch.cli.reports import error_record
-
-    return {"error": error_record(error)}
 
 
 @contextmanager
@@ -284,15 +259,9 @@ def _watching() -> "Iterator[Watch]":
 def _read_input() -> str:
     data = sys.stdin.buffer.read(_LONGEST_INPUT + 1)
     if len(data) > _LONGEST_INPUT:
-        raise _conflict("Standard input is too long to be spoken.")
+        raise conflict("Standard input is too long to be spoken.")
     try:
         # What echo and most editors put at the end is no part of the text.
         return data.decode("utf-8-sig").removesuffix("\n")
     except UnicodeDecodeError:
-        raise _conflict("Standard input is not UTF-8 text.") from None
-
-
-def _conflict(message: str) -> "ValidationError":
-    from ttsorch.errors import ValidationError
-
-    return ValidationError(message, code="usage")
+        raise conflict("Standard input is not UTF-8 text.") from None

@@ -1,7 +1,11 @@
 """What an adapter hands in and gets back: HTTP as plain data."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+#: How long a client may take to make room for one chunk of a streamed body. Whoever reads slower than that
+#: has stalled, and would keep a blob open for ever.
+STALLED_SECONDS = 60.0
 
 
 class ClientGone(Exception):
@@ -43,4 +47,4 @@ class HttpResponse:
 
     def with_headers(self, headers: Mapping[str, str]) -> "HttpResponse":
         """The same answer with ``headers`` added; they win over those that were there."""
-        return replace(self, headers={**self.headers, **headers})
+        return HttpResponse(self.status, {**self.headers, **headers}, self.body)

@@ -111,4 +111,7 @@ def _refusal(call: Call, task: Task) -> ErrorInfo | None:
     was_taken = task.ticket is not None or task.receipt is not None or task.outcome_open
     if task.status is not Status.FAILED or was_taken or task.attempts != 1:
         return None
-    return None if call.orchestrator.provider.capabilities.direct else task.error
+    # Of the provider that has the task: another one may be active by now. A direct one is only asked after
+    # the first answer; so may have been one that nobody knows here any more.
+    provider = call.orchestrator.providers.get(task.provider)
+    return None if provider is None or provider.capabilities.direct else task.error

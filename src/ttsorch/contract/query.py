@@ -14,7 +14,7 @@ Query: TypeAlias = Mapping[str, str]
 Cursor: TypeAlias = tuple[datetime, str]
 
 PER_PAGE = 20
-_MAX_PER_PAGE = 100
+MAX_PER_PAGE = 100
 #: No database has so many rows, and page times per_page still fits a 64-bit integer.
 _MAX_PAGE = 10**9
 
@@ -24,7 +24,9 @@ _COUNT = re.compile(r"0*[1-9][0-9]{0,99}", re.ASCII)
 
 def parse_query(raw: str) -> Query:
     """The parameters of ``raw``; one that isn't UTF-8 gets replacement characters."""
-    return dict(parse_qsl(raw, keep_blank_values=True, errors="replace"))
+    # Some servers hand bytes that are not ASCII over as lone surrogates, which no database can be asked for.
+    asked = raw.encode("utf-8", "replace").decode()
+    return dict(parse_qsl(asked, keep_blank_values=True, errors="replace"))
 
 
 def canonical_id(raw: str) -> str | None:
@@ -52,7 +54,7 @@ def page_number(query: Query) -> int:
 
 def per_page(query: Query) -> int:
     """``per_page``, at most 100; junk is the default."""
-    return min(_count(query.get("per_page", ""), default=PER_PAGE), _MAX_PER_PAGE)
+    return min(_count(query.get("per_page", ""), default=PER_PAGE), MAX_PER_PAGE)
 
 
 def limit(query: Query, cap: int) -> int:
@@ -72,9 +74,11 @@ def cursor(query: Query) -> Cursor | None:
     moment, _, row_id = query.get("before", "").partition("_")
     try:
         parsed = datetime.fromisoformat(moment)
-        return (parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)), row_id
+        utc = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
+    # Only an id goes to the database, which may not even be able to express what else was sent.
+    return utc, canonical_id(row_id) or ""
 
 
 def cursor_text(last: Cursor) -> str:

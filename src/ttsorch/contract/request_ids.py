@@ -8,6 +8,6 @@ _MAX_LENGTH = 128
 def request_id(sent: str | None) -> str:
     """What the client sent as ``X-Request-ID``, cut at 128 characters; a new one if it sent none, or one
     that could be anything else than a name in a log or a header."""
-    if sent and sent.isascii() and sent.isprintable():
-        return sent[:_MAX_LENGTH]
-    return uuid.uuid4().hex
+    known = sent if sent and sent.isascii() and sent.isprintable() else ""
+    # A header can't end with a space (RFC 9110, 5.5), and the cut may be right behind one.
+    return known[:_MAX_LENGTH].strip() or uuid.uuid4().hex
