@@ -466,6 +466,23 @@ class Transition:
     job: Job
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken in, by all workers over one store together; None for no limit.
+
+    ``active_per_owner`` counts tasks that have not ended, ``submits_per_minute`` those that an owner began
+    within the last 60 seconds, ``in_flight_per_provider`` what all owners have under way at one provider.
+    Clones are neither counted nor refused: each is asked for by a person who waits for it.
+    """
+
+    active_per_owner: int | None = None
+    submits_per_minute: int | None = None
+    in_flight_per_provider: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
 class EffectState(StrEnum):
     """How far an effect has come."""
 

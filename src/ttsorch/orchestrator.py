@@ -41,11 +41,13 @@ from ttsorch.capabilities import (
 )
 from ttsorch.errors import ConfigurationError, IdempotencyConflict, NotFound, TtsorchError
 from ttsorch.models import (
+    NO_LIMITS,
     Effect,
     EffectState,
     Generation,
     Job,
     JsonValue,
+    Limits,
     OnUnknown,
     Page,
     Phase,
@@ -95,7 +97,7 @@ class Orchestrator:
             runs inside its first poll, and somebody has to call :meth:`sweep_once`.
         on_unknown: what to do when nobody knows whether a submit was accepted; the provider's own
             default if None. ``RESUBMIT`` may pay twice.
-        max_active_jobs: per owner; no cap if None.
+        limits: how much is taken in, by all processes over one store together.
         listeners: hear of transitions in this process.
         effects: are told of every task that ends, at least once, wherever it ended: to charge, refund or
             notify. Give all processes over one store the same.
@@ -112,7 +114,7 @@ class Orchestrator:
         policy: Policy | None = None,
         background: bool = True,
         on_unknown: OnUnknown | None = None,
-        max_active_jobs: int | None = None,
+        limits: Limits = NO_LIMITS,
         listeners: Sequence[Listener] = (),
         effects: Sequence[EffectListener] = (),
     ) -> None:
@@ -122,7 +124,7 @@ class Orchestrator:
         self.voices = voices
         self.policy = policy or Policy()
         self.background = background
-        self._max_active_jobs = max_active_jobs
+        self._limits = limits
         earlier = {each.name: each for each in also if each.name != provider.name}
         #: By name: the one that takes new tasks, and those that finish earlier ones.
         self.providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
@@ -236,7 +238,7 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit: the owner has as many active jobs as allowed.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
             StorageUnavailable: unknown whether anything was written; repeat with the same key.
         """
         self._check_request(request, owner, idempotency_key)
@@ -255,7 +257,7 @@ class Orchestrator:
         generation = _generation_of(task, request)
         direct = self.provider.capabilities.direct
         enter = self._intake.queue if direct else self._intake.send
-        job = await enter(task, generation, max_active=self._max_active_jobs)
+        job = await enter(task, generation, limits=self._limits)
         return job if job.task.id == task.id else await self._driver.answered(job)
 
     async def find_submitted(
@@ -531,7 +533,7 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit: the owner has as many active jobs as allowed.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
@@ -543,7 +545,7 @@ class Orchestrator:
             owner=owner,
             idempotency_key=idempotency_key,
             payload_hash=_hashed("design", name, text, language.casefold(), description),
-            max_active=self._max_active_jobs,
+            limits=self._limits,
         )
 
     async def save_design(self, task_id: str, *, owner: str, name: str | None = None) -> Voice:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from ttsorch.models import (
+    NO_LIMITS,
     Attempt,
     AudioSource,
     BlobInfo,
@@ -26,6 +27,7 @@ from ttsorch.models import (
     Envelope,
     Generation,
     Job,
+    Limits,
     Page,
     Ready,
     SpeechRequest,
@@ -179,7 +181,7 @@ class TaskStore(Protocol):
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         """Insert both rows, or none.
 
@@ -188,8 +190,8 @@ class TaskStore(Protocol):
         born under a lease, as :meth:`claim` would give it.
 
         Raises:
-            ActiveJobLimit: the owner already has ``max_active`` tasks that are not terminal (clones
-                don't count); counted and inserted in one transaction.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: ``limits`` would be passed, looked at in this
+                order; counted and inserted in one transaction, by the database's clock.
         """
         ...
 

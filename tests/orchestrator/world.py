@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ttsorch.models import Job, OnUnknown, Policy, Status
+from ttsorch.models import NO_LIMITS, Job, Limits, OnUnknown, Policy, Status
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import EffectListener, Listener, Provider
 from ttsorch.storage.memory import MemoryBlobStore
@@ -42,7 +42,7 @@ class World:
         *,
         background: bool = False,
         plan: FaultPlan | None = None,
-        max_active_jobs: int | None = None,
+        limits: Limits = NO_LIMITS,
         on_unknown: OnUnknown | None = None,
         listeners: tuple[Listener, ...] = (),
         also: tuple[Provider, ...] = (),
@@ -57,7 +57,7 @@ class World:
             also=also,
             policy=self.policy,
             background=background,
-            max_active_jobs=max_active_jobs,
+            limits=limits,
             on_unknown=on_unknown,
             listeners=listeners,
             effects=effects,

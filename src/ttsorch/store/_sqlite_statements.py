@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Effect, EffectState, Generation, Job, Task, TaskKind, Voice
+from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
+from ttsorch.models import Effect, EffectState, Generation, Job, Limits, Task, TaskKind, Voice
+from ttsorch.store._limits import LIMIT_WINDOW
 from ttsorch.store._rows import (
     Column,
     Row,
     effect_from_row,
     effect_to_row,
+    from_microseconds,
     generation_from_row,
     generation_to_row,
     task_from_row,
@@ -39,14 +41,15 @@ def create(
     task: Task,
     generation: Generation | None,
     *,
-    max_active: int | None,
+    limits: Limits,
+    now: datetime,
     lease_until: datetime | None,
 ) -> Job:
     row = task_to_row(task)
     if earlier := _rows(db, "earlier_task", row):
         return _jobs(db, earlier)[0]
-    if max_active is not None and _total(db, "count_active", row) >= max_active:
-        raise ActiveJobLimit
+    if task.kind is not TaskKind.CLONE:
+        _check_limits(db, row, limits, now)
     if lease_until is not None:
         until = to_microseconds(lease_until)
         row |= {"fence": task.fence + 1, "lease_until": until, "next_action_at": until}
@@ -54,6 +57,24 @@ def create(
     if generation is not None:
         db.execute(_SQL["insert_generation"], generation_to_row(generation))
     return Job(task_from_row(row), generation)
+
+
+def _check_limits(
+    db: sqlite3.Connection, row: Mapping[str, Column], limits: Limits, now: datetime
+) -> None:
+    most = limits.active_per_owner
+    if most is not None and _total(db, "count_active", row) >= most:
+        raise ActiveJobLimit
+    most = limits.submits_per_minute
+    if most is not None:
+        since = to_microseconds(now - LIMIT_WINDOW)
+        recent = _rows(db, "last_submits", {"owner": row["owner"], "since": since, "limit": most})
+        if len(recent) >= most:
+            oldest = from_microseconds(recent[-1]["created_at"])
+            raise SubmitRateLimit(retry_after=(oldest + LIMIT_WINDOW - now).total_seconds())
+    most = limits.in_flight_per_provider
+    if most is not None and _total(db, "count_in_flight", row) >= most:
+        raise ProviderBusy
 
 
 def get(

@@ -11,14 +11,16 @@ from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 
-from ttsorch.errors import ActiveJobLimit, StorageUnavailable
+from ttsorch.errors import ActiveJobLimit, ProviderBusy, StorageUnavailable, SubmitRateLimit
 from ttsorch.models import (
+    NO_LIMITS,
     Clock,
     Effect,
     EffectState,
     Generation,
     Item,
     Job,
+    Limits,
     Page,
     Status,
     Task,
@@ -28,6 +30,7 @@ from ttsorch.models import (
 )
 from ttsorch.states import lease_is_live
 from ttsorch.store._clock import utc_now
+from ttsorch.store._limits import LIMIT_WINDOW
 from ttsorch.store._rows import task_from_row, task_to_row
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -62,14 +65,14 @@ class MemoryTaskStore:
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         await self._turn()
         earlier = self._earlier(task)
         if earlier is not None:
             return self._job(earlier)
-        if max_active is not None and self._count_active(task.owner) >= max_active:
-            raise ActiveJobLimit
+        if task.kind is not TaskKind.CLONE:
+            self._check_limits(task, limits)
         if task.id in self._tasks or (generation and generation.id in self._generations):
             raise StorageUnavailable(detail="the id is taken")
         if lease_seconds is not None:
@@ -361,9 +364,20 @@ class MemoryTaskStore:
                 in_order.append((turns[task.owner], task))
         return [task for _, task in sorted(in_order, key=lambda pair: pair[0])]
 
-    def _count_active(self, owner: str) -> int:
-        active = (task for task in self._tasks.values() if not task.status.terminal)
-        return sum(task.owner == owner and task.kind is not TaskKind.CLONE for task in active)
+    def _check_limits(self, task: Task, limits: Limits) -> None:
+        counted = [each for each in self._tasks.values() if each.kind is not TaskKind.CLONE]
+        active = [each for each in counted if not each.status.terminal]
+        most = limits.active_per_owner
+        if most is not None and sum(each.owner == task.owner for each in active) >= most:
+            raise ActiveJobLimit
+        most, now = limits.submits_per_minute, self.now()
+        begun = sorted(each.created_at for each in counted if each.owner == task.owner)
+        recent = [moment for moment in begun if moment > now - LIMIT_WINDOW]
+        if most is not None and len(recent) >= most:
+            raise SubmitRateLimit(retry_after=(recent[-most] + LIMIT_WINDOW - now).total_seconds())
+        most = limits.in_flight_per_provider
+        if most is not None and sum(each.provider == task.provider for each in active) >= most:
+            raise ProviderBusy
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)

@@ -16,11 +16,13 @@ import anyio.to_thread
 
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import (
+    NO_LIMITS,
     Clock,
     Effect,
     EffectState,
     Generation,
     Job,
+    Limits,
     Page,
     Status,
     Task,
@@ -92,12 +94,12 @@ class SqliteTaskStore:
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         def run(db: sqlite3.Connection) -> Job:
             lease_until = None if lease_seconds is None else self._in(lease_seconds)
             return statements.create(
-                db, task, generation, max_active=max_active, lease_until=lease_until
+                db, task, generation, limits=limits, now=self.now(), lease_until=lease_until
             )
 
         return await self._writer.run(run)

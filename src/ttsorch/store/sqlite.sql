@@ -49,6 +49,16 @@ SELECT * FROM tasks WHERE owner = :owner AND idempotency_key = :idempotency_key;
 -- name: count_active
 SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1 AND kind <> 'clone';
 
+-- name: last_submits
+SELECT created_at FROM tasks
+WHERE owner = :owner AND created_at > :since AND kind <> 'clone'
+ORDER BY created_at DESC
+LIMIT :limit;
+
+-- name: count_in_flight
+SELECT count(*) AS total FROM tasks
+WHERE provider = :provider AND active = 1 AND kind <> 'clone';
+
 -- name: insert_task
 INSERT INTO tasks (
     id, owner, provider, kind, generation_id, voice, options, characters, idempotency_key, payload_hash,

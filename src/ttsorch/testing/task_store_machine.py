@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 )
 
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Clock, Generation, Job, StoredAudio, Task
+from ttsorch.models import Clock, Generation, Job, Limits, StoredAudio, Task
 from ttsorch.protocols import TaskStore
 from ttsorch.states import (
     CancelDeferred,
@@ -130,7 +130,9 @@ class TaskStoreMachine(RuleBasedStateMachine):
             idempotency_key=key,
         )
         expected = self._expected_create(job, lease, cap)
-        create = partial(self.store.create, lease_seconds=lease, max_active=cap)
+        create = partial(
+            self.store.create, lease_seconds=lease, limits=Limits(active_per_owner=cap)
+        )
         try:
             answer = self._ask(lambda: create(job.task, job.generation))
         except ActiveJobLimit:

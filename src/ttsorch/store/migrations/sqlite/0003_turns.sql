@@ -5,4 +5,7 @@ CREATE INDEX tasks_due ON tasks (next_action_at, owner, result_expires_at, id)
 CREATE INDEX tasks_due_of_owner ON tasks (owner, result_expires_at, next_action_at, id)
     WHERE next_action_at IS NOT NULL;
 
+-- For the limit of what is under way at a provider.
+CREATE INDEX tasks_in_flight ON tasks (provider) WHERE active = 1;
+
 PRAGMA user_version = 3;
