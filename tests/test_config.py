@@ -22,7 +22,7 @@ from ttsorch.config import (
     open_orchestrator,
 )
 from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
-from ttsorch.models import Transition
+from ttsorch.models import NO_LIMITS, Limits, Transition
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import BlobStore
 from ttsorch.storage.memory import MemoryBlobStore
@@ -39,7 +39,7 @@ GOOD: list[tuple[dict[str, str], str, object]] = [
     ({}, "database_url", "sqlite:///data/ttsorch.db"),
     ({}, "tokens", None),
     ({}, "signing_key", None),
-    ({}, "max_active_jobs", None),
+    ({}, "limits", NO_LIMITS),
     ({"HOST": "localhost"}, "host", "localhost"),
     ({"HOST": "127.8.9.1"}, "host", "127.8.9.1"),
     ({"HOST": "::1"}, "host", "::1"),
@@ -59,7 +59,9 @@ GOOD: list[tuple[dict[str, str], str, object]] = [
     ({"TTSORCH_TOKENS": "a=ann,b=ann"}, "tokens", {"a": "ann", "b": "ann"}),
     ({"TTSORCH_TOKENS": "padded===ann"}, "tokens", {"padded==": "ann"}),
     ({"TTSORCH_SIGNING_KEY": "k" * 16}, "signing_key", b"k" * 16),
-    ({"TTSORCH_MAX_ACTIVE_JOBS": "1"}, "max_active_jobs", 1),
+    ({"TTSORCH_MAX_ACTIVE_JOBS": "1"}, "limits", Limits(active_per_owner=1)),
+    ({"TTSORCH_MAX_SUBMITS_PER_MINUTE": "2"}, "limits", Limits(submits_per_minute=2)),
+    ({"TTSORCH_MAX_IN_FLIGHT": "3"}, "limits", Limits(in_flight_per_provider=3)),
     ({}, "trusted_proxies", ("127.0.0.0/8", "::1")),
     ({"TTSORCH_TRUSTED_PROXIES": " 10.0.0.0/8, ::1"}, "trusted_proxies", ("10.0.0.0/8", "::1")),
     ({"TTSORCH_TRUSTED_PROXIES": "*"}, "trusted_proxies", ("*",)),
@@ -112,6 +114,8 @@ BAD: list[tuple[str, str]] = [
     ("TTSORCH_TRUSTED_PROXIES", "10.0.0.1,"),
     ("TTSORCH_TRUSTED_PROXIES", f"fe80::1%{CANARY}"),
     ("TTSORCH_MAX_ACTIVE_JOBS", "0"),
+    ("TTSORCH_MAX_SUBMITS_PER_MINUTE", "0"),
+    ("TTSORCH_MAX_IN_FLIGHT", CANARY),
     ("TTSORCH_MAX_ACTIVE_JOBS", CANARY),
 ]
 

@@ -26,7 +26,7 @@ from ttsorch.capabilities import (
     is_blank,
 )
 from ttsorch.errors import NotFound, ProviderUnavailable, ValidationError
-from ttsorch.models import Job, Status, Task, TaskKind, Voice, VoiceSource
+from ttsorch.models import NO_LIMITS, Job, Limits, Status, Task, TaskKind, Voice, VoiceSource
 from ttsorch.protocols import Provider, TaskStore, VoiceCloning, VoiceDesign, VoiceStore
 
 #: Contract row R16, in UTF-16 code units.
@@ -122,7 +122,7 @@ class Casting:
             # Tells our row from that of another caller who came at the same time.
             payload_hash=uuid.uuid4().hex,
         )
-        job = await self._intake.send(task, None, max_active=None)
+        job = await self._intake.send(task, None, limits=NO_LIMITS)
         return await self._made(voices, job.task)
 
     async def _last_try(self, draft: Voice, owner: str) -> tuple[int, Job | None]:
@@ -165,7 +165,7 @@ class Casting:
         owner: str,
         idempotency_key: str | None,
         payload_hash: str,
-        max_active: int | None,
+        limits: Limits,
     ) -> Job:
         can_design = isinstance(self._provider, VoiceDesign) and self._provider.capabilities.design
         self._store_for("design", can_design)
@@ -193,7 +193,7 @@ class Casting:
             idempotency_key=idempotency_key,
             payload_hash=payload_hash,
         )
-        return await self._intake.queue(task, None, max_active=max_active)
+        return await self._intake.queue(task, None, limits=limits)
 
     async def save(self, task_id: str, *, name: str | None, owner: str) -> Voice:
         voices = self._store_for("design", True)

@@ -16,6 +16,7 @@ import anyio
 from ttsorch import states
 from ttsorch._flights import Flights
 from ttsorch._journal import Journal
+from ttsorch._slots import FairSlots
 from ttsorch._steps import Steps
 from ttsorch.errors import TtsorchError
 from ttsorch.models import Job, Phase, Policy, Task
@@ -44,8 +45,8 @@ class Driver:
         self._policy = policy
         self._background = background
         self._turns: Flights[None] = Flights(0)
-        self._synthesis_slots = anyio.Semaphore(policy.concurrency)
-        self._other_slots = anyio.Semaphore(policy.sweep_concurrency)
+        self._synthesis_slots = FairSlots(policy.concurrency)
+        self._other_slots = FairSlots(policy.sweep_concurrency)
 
     async def __aenter__(self) -> "Driver":
         async with AsyncExitStack() as stack:
@@ -104,7 +105,8 @@ class Driver:
         """Step the task as soon as there is room for it."""
         # The wait for a slot is outside the flight, so that no poll ever waits for it too.
         synthesis = self._steps.synthesizes(job.task)
-        async with self._synthesis_slots if synthesis else self._other_slots:
+        slots = self._synthesis_slots if synthesis else self._other_slots
+        async with slots.slot(job.task.owner):
             await self.step(await self._journal.reread(job))
 
     async def claim_due(self) -> list[Job]:

@@ -12,7 +12,7 @@ from ttsorch._announcer import Announcer
 from ttsorch._driver import Driver
 from ttsorch._steps import Steps
 from ttsorch.errors import IdempotencyConflict
-from ttsorch.models import Generation, Job, Policy, SpeechRequest, Task, TaskKind, Voice
+from ttsorch.models import Generation, Job, Limits, Policy, SpeechRequest, Task, TaskKind, Voice
 from ttsorch.protocols import TaskStore
 from ttsorch.states import new_task
 
@@ -67,24 +67,18 @@ class Intake:
             policy=self._policy,
         )
 
-    async def queue(
-        self, task: Task, generation: Generation | None, *, max_active: int | None
-    ) -> Job:
+    async def queue(self, task: Task, generation: Generation | None, *, limits: Limits) -> Job:
         """Write the rows, and leave the call to a turn of its own, or to the first poll."""
-        work = partial(self._create, task, generation, max_active)
+        work = partial(self._create, task, generation, limits)
         return await self._driver.share(task.id, Job(task, generation), work)
 
-    async def send(
-        self, task: Task, generation: Generation | None, *, max_active: int | None
-    ) -> Job:
+    async def send(self, task: Task, generation: Generation | None, *, limits: Limits) -> Job:
         """Write the rows with the attempt on them, and make the call at once."""
-        work = partial(self._create_and_send, task, generation, max_active)
+        work = partial(self._create_and_send, task, generation, limits)
         return await self._driver.share(task.id, Job(task, generation), work)
 
-    async def _create(
-        self, task: Task, generation: Generation | None, max_active: int | None
-    ) -> Job:
-        job = await self._tasks.create(task, generation, max_active=max_active)
+    async def _create(self, task: Task, generation: Generation | None, limits: Limits) -> Job:
+        job = await self._tasks.create(task, generation, limits=limits)
         if not _is_ours(job, task):
             return _repeated(job, task)
         self._announcer.announce(None, job)
@@ -93,7 +87,7 @@ class Intake:
         return job
 
     async def _create_and_send(
-        self, task: Task, generation: Generation | None, max_active: int | None
+        self, task: Task, generation: Generation | None, limits: Limits
     ) -> Job:
         started = states.SubmitStarted(self._steps.word_for_submitting(task))
         task = states.advance(task, started, self._tasks.now())
@@ -101,7 +95,7 @@ class Intake:
             task,
             states.reflect(generation, task) if generation else None,
             lease_seconds=self._policy.lease,
-            max_active=max_active,
+            limits=limits,
         )
         if not _is_ours(job, task):
             return _repeated(job, task)

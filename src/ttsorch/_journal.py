@@ -16,6 +16,7 @@ import anyio
 from ttsorch import states
 from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
+from ttsorch._outbox import Outbox
 from ttsorch.errors import ProviderTimeout, StorageUnavailable
 from ttsorch.models import ErrorInfo, Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
@@ -44,11 +45,13 @@ class Journal:
         policy: Policy,
         announcer: Announcer,
         flights: Flights[Job | None],
+        outbox: Outbox,
     ) -> None:
         self._tasks = tasks
         self._policy = policy
         self._announcer = announcer
         self._flights = flights
+        self._outbox = outbox
 
     def now(self) -> datetime:
         return self._tasks.now()
@@ -136,7 +139,8 @@ class Journal:
                 return None, job
             after = self._advanced(job, event)
             version = job.task.version
-            replace = partial(self._tasks.replace, after.task, after.generation)
+            effect = self._outbox.owed_for(job.task, after.task)
+            replace = partial(self._tasks.replace, after.task, after.generation, effect=effect)
             if await _insist(partial(replace, expected_version=version)):
                 return job.task.phase, after
             job = await _insist(partial(self.reread, job))

@@ -27,6 +27,7 @@ from ttsorch._environment import (
 )
 from ttsorch.contract.signing import MIN_SECRET_BYTES
 from ttsorch.errors import ConfigurationError, StorageUnavailable
+from ttsorch.models import NO_LIMITS, Limits
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Listener
 from ttsorch.providers import configured_providers, known_provider, load_provider
@@ -67,7 +68,7 @@ class Config:
         blob_url: see :func:`ttsorch.storage.open_blob_store`.
         tokens: bearer token → owner; None for one owner without a token, on a loopback address only.
         signing_key: for links to stored audio; None: see :func:`load_signing_key`.
-        max_active_jobs: per owner; no cap if None.
+        limits: how much is taken in.
         trusted_proxies: see :class:`ttsorch.contract.origin.Origins`.
         environ: where the providers find their own settings. Those that find all of theirs finish what
             they have begun, also when another one takes the new tasks.
@@ -83,7 +84,7 @@ class Config:
     blob_url: str = field(default_factory=_blobs_of_this_folder, repr=False)
     tokens: Mapping[str, str] | None = field(default=None, repr=False)
     signing_key: bytes | None = field(default=None, repr=False)
-    max_active_jobs: int | None = None
+    limits: Limits = NO_LIMITS
     trusted_proxies: tuple[str, ...] = _LOOPBACK
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -114,7 +115,11 @@ class Config:
             blob_url=read_url(environ, "TTSORCH_BLOB_URL", _BLOB_STORES) or _blobs_of_this_folder(),
             tokens=read_tokens(environ, "TTSORCH_TOKENS"),
             signing_key=read_secret(environ, _SIGNING_KEY, min_length=MIN_SECRET_BYTES),
-            max_active_jobs=read_number(environ, "TTSORCH_MAX_ACTIVE_JOBS", least=1),
+            limits=Limits(
+                active_per_owner=read_number(environ, "TTSORCH_MAX_ACTIVE_JOBS", least=1),
+                submits_per_minute=read_number(environ, "TTSORCH_MAX_SUBMITS_PER_MINUTE", least=1),
+                in_flight_per_provider=read_number(environ, "TTSORCH_MAX_IN_FLIGHT", least=1),
+            ),
             trusted_proxies=read_networks(environ, "TTSORCH_TRUSTED_PROXIES") or _LOOPBACK,
             environ=dict(environ),
         )
@@ -153,7 +158,7 @@ async def open_orchestrator(
             voices=store,
             blobs=blobs,
             background=background,
-            max_active_jobs=config.max_active_jobs,
+            limits=config.limits,
             listeners=listeners,
         )
         yield await parts.enter_async_context(orchestrator)

@@ -11,9 +11,11 @@ body. ``detail`` is for the operator's log only.
     │   ├── NotFound                                   no such row for this owner
     │   ├── IdempotencyConflict                        this key was used with another payload
     │   ├── ActiveJobLimit                             the owner has as many active jobs as allowed
+    │   ├── SubmitRateLimit                            the owner began as many as allowed in a minute
     │   └── ConfigurationError                         a setting is missing or malformed
     ├── ProviderError                                  what a provider answered, or failed to
     │   ├── ProviderUnavailable  provider_unavailable  it can't serve this now; later it may
+    │   │   ├── ProviderBusy                           as much is under way there as allowed
     │   │   ├── NotReady                               the result isn't there yet
     │   │   ├── ResultExpired                          the result is gone
     │   │   └── CorruptResult                          what came back isn't the promised audio
@@ -26,6 +28,7 @@ body. ``detail`` is for the operator's log only.
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
     ├── IllegalTransition        validation            a task can't take this event in its phase
+    ├── EffectRefused        provider_rejected     a listener won't take an effect, however often it's told
     └── InternalError            provider_unavailable  a defect of ours, or of an adapter
 """
 
@@ -121,6 +124,15 @@ class ActiveJobLimit(ValidationError):
     http_status = 409
 
 
+class SubmitRateLimit(ValidationError):
+    """The owner began as many jobs within a minute as allowed; nothing was written. ``retry_after`` says
+    when the next one will be taken."""
+
+    default_code = "submit_rate_limit"
+    default_message = "Too many requests in a short time. Please try again in a moment."
+    http_status = 429
+
+
 class ConfigurationError(ValidationError):
     """A setting is missing or malformed. Names the setting, never its value."""
 
@@ -171,6 +183,14 @@ class ProviderUnavailable(ProviderError):
     default_message = "Provider is temporarily unavailable. Please try again."
     default_retryable = True
     http_status = 503
+
+
+class ProviderBusy(ProviderUnavailable):
+    """As much is under way at the provider as allowed; nothing was written."""
+
+    default_code = "provider_busy"
+    default_message = "The speech service is busy. Please try again in a moment."
+    http_status = 429
 
 
 class NotReady(ProviderUnavailable):
@@ -268,6 +288,15 @@ class IllegalTransition(TtsorchError):
     default_code = "illegal_transition"
     default_message = "The task can no longer change that way."
     http_status = 409
+
+
+class EffectRefused(TtsorchError):
+    """Raised by an effect listener: it won't take this effect, however often it is told."""
+
+    category = Category.PROVIDER_REJECTED
+    default_code = "effect_refused"
+    default_message = "The effect was refused."
+    http_status = 502
 
 
 class InternalError(TtsorchError):

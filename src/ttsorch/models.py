@@ -480,6 +480,54 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken in, by all workers over one store together; None for no limit.
+
+    ``active_per_owner`` counts tasks that have not ended, ``submits_per_minute`` those that an owner began
+    within the last 60 seconds, ``in_flight_per_provider`` what all owners have under way at one provider.
+    Clones are neither counted nor refused: each is asked for by a person who waits for it.
+    """
+
+    active_per_owner: int | None = None
+    submits_per_minute: int | None = None
+    in_flight_per_provider: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+class EffectState(StrEnum):
+    """How far an effect has come."""
+
+    OWED = "owed"
+    DELIVERED = "delivered"
+    GAVE_UP = "gave_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a host owes the world because a task ended (to charge, to refund, to notify): written with the
+    transition that ended it, in the same transaction, and told to every
+    :class:`~ttsorch.protocols.EffectListener` at least once.
+
+    ``key`` is the same every time: what a listener remembers, so as to do its work once. ``told`` are the
+    names of those who know it already; ``due_at`` is when the others are told next, None when that is over.
+    ``error`` is the code of the last trouble.
+    """
+
+    key: str
+    owner: str
+    task_id: str
+    status: Status
+    created_at: datetime
+    due_at: datetime | None
+    state: EffectState = EffectState.OWED
+    attempts: int = 0
+    told: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """One page of a listing, newest first (contract C8). ``page`` counts from 1."""
 
@@ -522,7 +570,9 @@ class Policy:
     ``commit``, and ``insist`` if it records what a provider answered. A result is asked for up to
     ``max_finalize_attempts`` times, one that isn't valid audio ``max_bad_results`` times. ``concurrency``
     counts the direct syntheses of this process, ``clip_concurrency`` its calls that hold a recording,
-    ``sweep_concurrency`` all other steps of its sweeps.
+    ``sweep_concurrency`` all other steps of its sweeps. A listener is given ``effect_call`` for an effect,
+    and is told again after each of ``effect_waits``; after the last, we give up. (These are the waits that
+    Standard Webhooks recommends: some three days in all.)
     """
 
     lease: float = 10.0
@@ -550,3 +600,14 @@ class Policy:
     clip_concurrency: int = 8
     sweep_concurrency: int = 16
     orphan_grace: float = 3600.0
+    effect_call: float = 30.0
+    effect_waits: tuple[float, ...] = (
+        5.0,
+        300.0,
+        1800.0,
+        7200.0,
+        18000.0,
+        36000.0,
+        50400.0,
+        72000.0,
+    )

@@ -30,6 +30,7 @@ from ttsorch._driver import Driver
 from ttsorch._flights import Flights
 from ttsorch._intake import Intake
 from ttsorch._journal import Journal
+from ttsorch._outbox import Outbox
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
     check,
@@ -40,9 +41,13 @@ from ttsorch.capabilities import (
 )
 from ttsorch.errors import ConfigurationError, IdempotencyConflict, NotFound, TtsorchError
 from ttsorch.models import (
+    NO_LIMITS,
+    Effect,
+    EffectState,
     Generation,
     Job,
     JsonValue,
+    Limits,
     OnUnknown,
     Page,
     Phase,
@@ -56,6 +61,7 @@ from ttsorch.models import (
 )
 from ttsorch.protocols import (
     BlobStore,
+    EffectListener,
     Listener,
     Provider,
     RequestChecking,
@@ -70,10 +76,11 @@ logger = logging.getLogger("ttsorch")
 @dataclass(frozen=True, slots=True)
 class SweepReport:
     """What one sweep did: how many due tasks it took a step further, and how many of those steps failed
-    (they stay due)."""
+    (they stay due); ``told`` effects had listeners to be told."""
 
     stepped: int
     failed: int
+    told: int = 0
 
 
 class Orchestrator:
@@ -90,7 +97,10 @@ class Orchestrator:
             runs inside its first poll, and somebody has to call :meth:`sweep_once`.
         on_unknown: what to do when nobody knows whether a submit was accepted; the provider's own
             default if None. ``RESUBMIT`` may pay twice.
-        max_active_jobs: per owner; no cap if None.
+        limits: how much is taken in, by all processes over one store together.
+        listeners: hear of transitions in this process.
+        effects: are told of every task that ends, at least once, wherever it ended: to charge, refund or
+            notify. Give all processes over one store the same.
     """
 
     def __init__(
@@ -104,8 +114,9 @@ class Orchestrator:
         policy: Policy | None = None,
         background: bool = True,
         on_unknown: OnUnknown | None = None,
-        max_active_jobs: int | None = None,
+        limits: Limits = NO_LIMITS,
         listeners: Sequence[Listener] = (),
+        effects: Sequence[EffectListener] = (),
     ) -> None:
         self.provider = provider
         self.tasks = tasks
@@ -113,7 +124,7 @@ class Orchestrator:
         self.voices = voices
         self.policy = policy or Policy()
         self.background = background
-        self._max_active_jobs = max_active_jobs
+        self._limits = limits
         earlier = {each.name: each for each in also if each.name != provider.name}
         #: By name: the one that takes new tasks, and those that finish earlier ones.
         self.providers: Mapping[str, Provider] = {provider.name: provider, **earlier}
@@ -121,7 +132,8 @@ class Orchestrator:
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._clips = Clips(blobs)
         flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
-        self._journal = Journal(tasks, self.policy, self._announcer, flights)
+        self._outbox = Outbox(tasks, effects, self.policy)
+        self._journal = Journal(tasks, self.policy, self._announcer, flights, self._outbox)
         self._steps = Steps(
             journal=self._journal,
             providers=self.providers,
@@ -192,6 +204,9 @@ class Orchestrator:
             deliver = partial(self._announcer.deliver, self._announcer.open())
             self._deliveries.start("listeners", deliver)
             stack.callback(self._announcer.close)
+            if self.background:
+                relay = await stack.enter_async_context(Flights[None](0))
+                relay.start("effects", self._outbox.deliver_forever)
             await stack.enter_async_context(self._driver)
             self._open = stack.pop_all()
         return self
@@ -223,7 +238,7 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit: the owner has as many active jobs as allowed.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
             StorageUnavailable: unknown whether anything was written; repeat with the same key.
         """
         self._check_request(request, owner, idempotency_key)
@@ -242,7 +257,7 @@ class Orchestrator:
         generation = _generation_of(task, request)
         direct = self.provider.capabilities.direct
         enter = self._intake.queue if direct else self._intake.send
-        job = await enter(task, generation, max_active=self._max_active_jobs)
+        job = await enter(task, generation, limits=self._limits)
         return job if job.task.id == task.id else await self._driver.answered(job)
 
     async def find_submitted(
@@ -369,6 +384,12 @@ class Orchestrator:
         return await self.tasks.list_tasks(
             owner, active=active, kind=kind, before=before, limit=limit
         )
+
+    async def list_effects(
+        self, state: EffectState = EffectState.GAVE_UP, *, limit: int = 100
+    ) -> Sequence[Effect]:
+        """For operators, over all owners: what listeners are owed, were told, or could not be told."""
+        return await self.tasks.list_effects(state, limit=limit)
 
     async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
         """For operators, over all owners: tasks whose call to the provider was never answered, oldest
@@ -512,7 +533,7 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit: the owner has as many active jobs as allowed.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
@@ -524,7 +545,7 @@ class Orchestrator:
             owner=owner,
             idempotency_key=idempotency_key,
             payload_hash=_hashed("design", name, text, language.casefold(), description),
-            max_active=self._max_active_jobs,
+            limits=self._limits,
         )
 
     async def save_design(self, task_id: str, *, owner: str, name: str | None = None) -> Voice:
@@ -583,7 +604,8 @@ class Orchestrator:
         async with anyio.create_task_group() as group:
             for job in due:
                 group.start_soon(step, job)
-        return SweepReport(stepped=len(due), failed=len(failures))
+        told = await self._outbox.deliver_due()
+        return SweepReport(stepped=len(due), failed=len(failures), told=told)
 
     async def collect_orphans(self, *, dry_run: bool = True) -> Sequence[str]:
         """The keys of blobs that no row names and that are older than ``policy.orphan_grace``; deletes

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from ttsorch.models import (
+    NO_LIMITS,
     Attempt,
     AudioSource,
     BlobInfo,
@@ -21,9 +22,12 @@ from ttsorch.models import (
     Capabilities,
     CheckResult,
     Clip,
+    Effect,
+    EffectState,
     Envelope,
     Generation,
     Job,
+    Limits,
     Page,
     Ready,
     SpeechRequest,
@@ -177,7 +181,7 @@ class TaskStore(Protocol):
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         """Insert both rows, or none.
 
@@ -186,8 +190,8 @@ class TaskStore(Protocol):
         born under a lease, as :meth:`claim` would give it.
 
         Raises:
-            ActiveJobLimit: the owner already has ``max_active`` tasks that are not terminal (clones
-                don't count); counted and inserted in one transaction.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: ``limits`` would be passed, looked at in this
+                order; counted and inserted in one transaction, by the database's clock.
         """
         ...
 
@@ -206,9 +210,15 @@ class TaskStore(Protocol):
         ...
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
-        """Compare-and-set: write both rows if the stored version is ``expected_version``.
+        """Compare-and-set: write both rows if the stored version is ``expected_version``, and with them
+        ``effect``, unless there is one with its key.
 
         Never touches ``poll_count``, ``fence`` or ``deleted_at``: those are the store's own. A
         generation that was deleted meanwhile stays deleted. False means that somebody else was first
@@ -238,9 +248,11 @@ class TaskStore(Protocol):
         ...
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
-        """Up to ``limit`` jobs whose ``next_action_at`` has passed, earliest first, deleted ones
-        included. Each one's ``next_action_at`` is pushed ``hold_seconds`` on in the same transaction, so
-        that no two callers get the same job at once. This hands out work, not a lease."""
+        """Up to ``limit`` jobs whose ``next_action_at`` has passed, deleted ones included. Owners take
+        turns: nobody's second job comes before everybody's first. Of one owner's jobs, and of one turn,
+        those whose result expires soonest come first, then the earliest. Each one's ``next_action_at`` is
+        pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same job at
+        once. This hands out work, not a lease."""
         ...
 
     async def list_tasks(
@@ -264,6 +276,21 @@ class TaskStore(Protocol):
     async def delete_task(self, owner: str, task_id: str) -> bool:
         """Hide a task from its owner. The row stays, for its idempotency key and what is still owed.
         False if there was none to hide."""
+        ...
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        """Up to ``limit`` effects whose ``due_at`` has passed, earliest first. Each one's ``due_at`` is
+        pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same one at
+        once."""
+        ...
+
+    async def write_effect(self, effect: Effect) -> bool:
+        """Write over the effect with this key, if the stored one has one attempt less. False means that
+        somebody else was first, or that there is none any more."""
+        ...
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        """For operators, over all owners: the effects in ``state``, oldest first."""
         ...
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None: ...
@@ -380,3 +407,23 @@ class Listener(Protocol):
     further; what must happen exactly once does not belong here."""
 
     async def __call__(self, transition: Transition) -> None: ...
+
+
+class EffectListener(Protocol):
+    """Does what must happen once for every task that ends: charges, refunds, notifies. It is told at least
+    once, from any process, also after a crash or a restart."""
+
+    @property
+    def name(self) -> str:
+        """Stable, and different from that of every other listener: who was told is remembered by it."""
+        ...
+
+    async def __call__(self, effect: Effect, job: Job) -> None:
+        """Do it, unless it was done before for ``effect.key``: a call whose answer was lost is repeated.
+        ``job.generation`` is None when its user has deleted it meanwhile.
+
+        Raises:
+            EffectRefused: there is no sense in telling this listener again.
+            Anything else: it is told again later, until ``policy.effect_waits`` are over.
+        """
+        ...

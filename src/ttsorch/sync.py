@@ -20,6 +20,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ttsorch.errors import InternalError
 from ttsorch.models import (
+    Effect,
+    EffectState,
     Generation,
     Job,
     JsonValue,
@@ -280,6 +282,12 @@ class SyncOrchestrator:
                 owner=owner, active=active, kind=kind, before=before, limit=limit
             )
         )
+
+    def list_effects(
+        self, state: EffectState = EffectState.GAVE_UP, *, limit: int = 100
+    ) -> Sequence[Effect]:
+        """See :meth:`.Orchestrator.list_effects`."""
+        return self.run(lambda o: o.list_effects(state, limit=limit))
 
     def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
         """See :meth:`.Orchestrator.list_unknown`."""

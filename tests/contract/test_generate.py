@@ -10,7 +10,7 @@ from tests.contract.world import MISSING_ID, VOICE, World, a_world
 from ttsorch.contract import HttpRequest, bodies
 from ttsorch.contract.generate import estimated_minutes
 from ttsorch.errors import ProviderRejected, ProviderUnavailable
-from ttsorch.models import Capabilities, Voice, VoiceSource
+from ttsorch.models import Capabilities, Limits, Voice, VoiceSource
 from ttsorch.testing.fake_voices import FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 
@@ -311,7 +311,7 @@ async def test_a_key_belongs_to_its_owner() -> None:
 
 async def test_the_cap_of_active_jobs_is_told_in_the_contracts_words() -> None:
     """409 while one runs; another owner is not concerned."""
-    async with a_world(max_active_jobs=1) as world:
+    async with a_world(limits=Limits(active_per_owner=1)) as world:
         await world.generate()
         assert await _generate(world, voice_id=VOICE, text="More") == (
             409,
@@ -466,3 +466,36 @@ async def test_the_log_says_why_a_job_was_not_taken(caplog: pytest.LogCaptureFix
     assert answer.status == 502
     assert "HTTP 401: missing credentials" in caplog.text
     assert b"missing credentials" not in answer.content
+
+
+async def test_too_many_submits_in_a_minute_are_told_when_to_come_back() -> None:
+    """429 with the wait in header and body; nothing is inserted, and then it is taken."""
+    async with a_world(limits=Limits(submits_per_minute=2)) as world:
+        for _ in range(2):
+            world.clock.advance(10)
+            await world.generate()
+        answer = await world.ask("POST", "/api/generate", send={"voice_id": VOICE, "text": "More"})
+        assert (answer.status, answer.detail) == (
+            429,
+            "Too many requests in a short time. Please try again in a moment.",
+        )
+        assert (answer.headers["retry-after"], answer.json["retry_after_seconds"]) == ("50", 50)
+        assert len(await world.jobs()) == 2
+        assert world.provider.ledger.submits == 2
+        await world.generate(owner="bob")
+        world.clock.advance(50)
+        await world.generate()
+
+
+async def test_a_provider_with_enough_to_do_takes_nothing_more() -> None:
+    """429, whoever asks; and its slot is free again when a job has ended."""
+    async with a_world(limits=Limits(in_flight_per_provider=1)) as world:
+        task_id, _ = await world.generate()
+        answer = await world.ask(
+            "POST", "/api/generate", owner="bob", send={"voice_id": VOICE, "text": "More"}
+        )
+        assert (answer.status, answer.json["code"]) == (429, "provider_busy")
+        assert answer.detail == "The speech service is busy. Please try again in a moment."
+        assert answer.headers["retry-after"] == "5"
+        await world.ask("POST", f"/api/tasks/{task_id}/cancel")
+        await world.generate(owner="bob")

@@ -11,7 +11,7 @@ import pytest
 from tests.contract.world import MISSING_ID, SIGNING_KEY, VOICE, Answer, Fake, World, a_world
 from ttsorch.contract import ContractHandler
 from ttsorch.errors import Category, ProviderRejected
-from ttsorch.models import Capabilities, ErrorInfo
+from ttsorch.models import Capabilities, ErrorInfo, Limits
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fake_voices import FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -127,7 +127,9 @@ async def test_the_first_answer_comes_again_whatever_happened_since(
 ) -> None:
     """To the byte; also under another provider, whose languages and limits would refuse it."""
     strict = Capabilities(max_text_chars=1, languages=("German", "English"))
-    async with a_world(FakeDesigningJobProvider(), database=database, max_active_jobs=1) as world:
+    async with a_world(
+        FakeDesigningJobProvider(), database=database, limits=Limits(active_per_owner=1)
+    ) as world:
         voice_id = await world.clone()
         body: dict[str, object] = {"voice_id": voice_id, "text": "Hello.", "language": "english"}
         first = await _ask(world, body)
@@ -256,7 +258,7 @@ async def test_many_at_once_make_one_job(
     database: Path | None, provider: Callable[[], Fake]
 ) -> None:
     """Thirty-two of the same, all with the same answer, also under a cap of one job."""
-    async with a_world(provider(), database=database, max_active_jobs=1) as world:
+    async with a_world(provider(), database=database, limits=Limits(active_per_owner=1)) as world:
         answers = await _at_once(world, [{"voice_id": VOICE, "text": "Hello."}] * MANY)
         assert answers == [answers[0]] * MANY
         assert answers[0].status == 200

@@ -5,7 +5,7 @@ import pytest
 from tests.contract.world import VOICE, World, a_world
 from ttsorch import states
 from ttsorch.errors import ProviderUnavailable, ResultExpired
-from ttsorch.models import Capabilities, Generation, Policy
+from ttsorch.models import Capabilities, Generation, Limits, Policy
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.speech import a_voice
 
@@ -43,7 +43,7 @@ async def unpolled(world: World) -> dict[str, object]:
 
 async def test_a_crash_between_insert_and_submit_does_not_block_its_owner_for_ever() -> None:
     """Nobody knows whether the call left, so the task says that, fails after its grace, and makes room."""
-    async with a_world(FakeJobProvider(), max_active_jobs=1) as world:
+    async with a_world(FakeJobProvider(), limits=Limits(active_per_owner=1)) as world:
         await died(world, attempt=True)
         send = {"voice_id": VOICE, "text": "Next."}
         assert (await world.ask("POST", "/api/generate", send=send)).status == 409
@@ -59,7 +59,7 @@ async def test_a_crash_between_insert_and_submit_does_not_block_its_owner_for_ev
 
 async def test_a_crash_before_a_direct_call_is_made_good_by_whoever_comes_next() -> None:
     """No attempt is on the row, so nothing was paid, and the task is simply taken up."""
-    async with a_world(FakeDirectProvider(), max_active_jobs=1) as world:
+    async with a_world(FakeDirectProvider(), limits=Limits(active_per_owner=1)) as world:
         await died(world, attempt=False)
         await world.orchestrator.sweep_once()
         assert (await unpolled(world))["status"] == "completed"

@@ -11,7 +11,7 @@ import anyio
 
 from tests.contract.documented import assert_documented
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
-from ttsorch.models import Job, Voice, VoiceSource
+from ttsorch.models import NO_LIMITS, Job, Limits, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Provider
 from ttsorch.storage.memory import MemoryBlobStore
@@ -59,7 +59,10 @@ class Answer:
     def detail(self) -> object:
         """The one sentence of an error, after a look at the rest of its shape (C2)."""
         body = self.json
-        assert body.keys() == {"detail", "code", "category", "request_id"}
+        wait = self.headers.get("retry-after")
+        expected = {"detail", "code", "category", "request_id"}
+        assert body.keys() == expected | ({"retry_after_seconds"} if wait else set())
+        assert wait is None or body["retry_after_seconds"] == int(wait)
         assert body["request_id"] == self.headers["x-request-id"]
         assert isinstance(body["detail"], str)
         return body["detail"]
@@ -227,7 +230,7 @@ async def without_end(content: bytes) -> AsyncGenerator[bytes, None]:
 async def a_world(
     provider: Fake | None = None,
     *,
-    max_active_jobs: int | None = None,
+    limits: Limits = NO_LIMITS,
     cors: Cors | None = None,
     background: bool = False,
     with_voices: bool = True,
@@ -253,7 +256,7 @@ async def a_world(
                 voices=store if with_voices else None,
                 blobs=blobs,
                 background=background,
-                max_active_jobs=max_active_jobs,
+                limits=limits,
             )
         )
         handler = ContractHandler(

@@ -31,6 +31,7 @@ from ttsorch.errors import (
 )
 from ttsorch.models import (
     Job,
+    Limits,
     OnUnknown,
     Phase,
     SpeechRequest,
@@ -145,7 +146,7 @@ async def test_a_repeated_preview_is_the_same_one() -> None:
 async def test_a_preview_counts_as_a_job() -> None:
     """The owner's cap holds for it."""
     world = World(FakeCastingProvider())
-    async with world.running(max_active_jobs=1) as tts:
+    async with world.running(limits=Limits(active_per_owner=1)) as tts:
         await previewed(tts)
         with pytest.raises(ActiveJobLimit):
             await previewed(tts)

@@ -29,6 +29,7 @@ from ttsorch.models import (
     Accepted,
     Attempt,
     BlobInfo,
+    Effect,
     Generation,
     Job,
     JsonValue,
@@ -376,10 +377,12 @@ async def test_trouble_while_recovering_an_upload_does_not_lose_it(
 def _stored_is_lost(world: World) -> Callable[..., object]:
     original = world.tasks.replace
 
-    async def replace_(task: object, generation: object, *, expected_version: int) -> bool:
+    async def replace_(
+        task: object, generation: object, *, expected_version: int, effect: Effect | None = None
+    ) -> bool:
         if getattr(task, "phase", None) is Phase.COMPLETED:
             raise StorageUnavailable
-        return await original(task, generation, expected_version=expected_version)  # type: ignore[arg-type]  # passed through
+        return await original(task, generation, expected_version=expected_version, effect=effect)  # type: ignore[arg-type]  # passed through
 
     return replace_
 
@@ -452,8 +455,10 @@ async def test_a_ticket_is_recognised_when_it_is_read_back(monkeypatch: pytest.M
     original = world.tasks.replace
     failures = [StorageUnavailable()]
 
-    async def replace_(task: object, generation: object, *, expected_version: int) -> bool:
-        done = await original(task, generation, expected_version=expected_version)  # type: ignore[arg-type]  # passed through
+    async def replace_(
+        task: object, generation: object, *, expected_version: int, effect: Effect | None = None
+    ) -> bool:
+        done = await original(task, generation, expected_version=expected_version, effect=effect)  # type: ignore[arg-type]  # passed through
         if failures:
             raise failures.pop()
         return done
@@ -527,10 +532,12 @@ async def test_a_ticket_survives_an_outage_that_is_longer_than_a_commit(
     original = world.tasks.replace
     failures = [StorageUnavailable(), StorageUnavailable()]
 
-    async def replace_(task: object, generation: object, *, expected_version: int) -> bool:
+    async def replace_(
+        task: object, generation: object, *, expected_version: int, effect: Effect | None = None
+    ) -> bool:
         if failures:
             raise failures.pop()
-        return await original(task, generation, expected_version=expected_version)  # type: ignore[arg-type]  # passed through
+        return await original(task, generation, expected_version=expected_version, effect=effect)  # type: ignore[arg-type]  # passed through
 
     monkeypatch.setattr(world.tasks, "replace", replace_)
     async with world.running() as tts:

@@ -23,6 +23,7 @@ from ttsorch.models import (
     Attempt,
     AudioStream,
     CheckResult,
+    Effect,
     ErrorInfo,
     Generation,
     Job,
@@ -172,10 +173,16 @@ def away_once_answered(world: World, monkeypatch: pytest.MonkeyPatch, writes: in
     """The database refuses the first writes of what a provider answered."""
     original, left = world.tasks.replace, [StorageUnavailable() for _ in range(writes)]
 
-    async def replace_(task: Task, generation: Generation | None, *, expected_version: int) -> bool:
+    async def replace_(
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
+    ) -> bool:
         if left and task.phase in (Phase.STORING, Phase.READY):
             raise left.pop()
-        return await original(task, generation, expected_version=expected_version)
+        return await original(task, generation, expected_version=expected_version, effect=effect)
 
     monkeypatch.setattr(world.tasks, "replace", replace_)
 

@@ -29,6 +29,7 @@ from ttsorch.errors import (
 from ttsorch.models import (
     ErrorInfo,
     Job,
+    Limits,
     Phase,
     Policy,
     SpeechRequest,
@@ -389,7 +390,7 @@ async def test_sixty_four_racing_submits_with_one_key_make_one_job() -> None:
 async def test_an_owner_at_the_cap_is_told_to_wait() -> None:
     """Ended tasks don't count."""
     world = World(FakeJobProvider())
-    async with world.running(max_active_jobs=1) as tts:
+    async with world.running(limits=Limits(active_per_owner=1)) as tts:
         job = await world.submitted(tts)
         with pytest.raises(ActiveJobLimit):
             await world.submitted(tts)

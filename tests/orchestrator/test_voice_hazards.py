@@ -47,6 +47,7 @@ from ttsorch.models import (
     Clip,
     Generation,
     Job,
+    Limits,
     OnUnknown,
     Phase,
     Ready,
@@ -443,7 +444,7 @@ async def test_a_clone_takes_no_place_from_speech() -> None:
     """The cap is on jobs of speech: a clone nobody knows about must not lock its owner out."""
     world = World(provider := FakeCastingProvider())
     provider.script.clone_reply_lost.append(lost_reply())
-    async with world.running(max_active_jobs=1) as tts:
+    async with world.running(limits=Limits(active_per_owner=1)) as tts:
         await tts.upload_clip(VOICE, CLIP, owner=OWNER)
         await refusal(tts)
         await uploaded_and_cloned(tts, OTHER_VOICE)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from ttsorch.models import Job, OnUnknown, Policy, Status
+from ttsorch.models import NO_LIMITS, Job, Limits, OnUnknown, Policy, Status
 from ttsorch.orchestrator import Orchestrator
-from ttsorch.protocols import Listener, Provider
+from ttsorch.protocols import EffectListener, Listener, Provider
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -42,10 +42,11 @@ class World:
         *,
         background: bool = False,
         plan: FaultPlan | None = None,
-        max_active_jobs: int | None = None,
+        limits: Limits = NO_LIMITS,
         on_unknown: OnUnknown | None = None,
         listeners: tuple[Listener, ...] = (),
         also: tuple[Provider, ...] = (),
+        effects: tuple[EffectListener, ...] = (),
     ) -> AsyncIterator[Orchestrator]:
         tasks = faulty(self.tasks, plan) if plan else self.tasks
         async with Orchestrator(
@@ -56,9 +57,10 @@ class World:
             also=also,
             policy=self.policy,
             background=background,
-            max_active_jobs=max_active_jobs,
+            limits=limits,
             on_unknown=on_unknown,
             listeners=listeners,
+            effects=effects,
         ) as orchestrator:
             yield orchestrator
 

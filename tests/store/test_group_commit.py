@@ -12,6 +12,7 @@ import anyio.to_thread
 import pytest
 
 from ttsorch.errors import ActiveJobLimit, StorageUnavailable, TtsorchError
+from ttsorch.models import Limits
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.task_store_jobs import ANNA, BEN, new_job, race, running, stored
 
@@ -99,7 +100,7 @@ async def test_a_failing_call_takes_nothing_with_it(sqlite_store: SqliteTaskStor
         [
             *[partial(create, job.task, job.generation) for job in jobs[:5]],
             partial(create, twin.task, twin.generation),
-            partial(create, capped.task, capped.generation, max_active=5),
+            partial(create, capped.task, capped.generation, limits=Limits(active_per_owner=5)),
             *[partial(create, job.task, job.generation) for job in jobs[5:]],
         ],
     )

@@ -54,7 +54,7 @@ async def test_the_default_clock_is_this_machines() -> None:
 async def test_migrate_returns_the_version(tmp_path: Path) -> None:
     """Migrating makes the file if need be and says its version; doing it again changes nothing."""
     url = f"sqlite:///{tmp_path}/tasks.db"
-    assert [await migrate_task_store(url), await migrate_task_store(url)] == [2, 2]
+    assert [await migrate_task_store(url), await migrate_task_store(url)] == [4, 4]
 
 
 @pytest.mark.parametrize(

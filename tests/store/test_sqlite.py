@@ -5,7 +5,7 @@ import stat
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +14,15 @@ import pytest
 
 from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
 from ttsorch.models import Job, Task
-from ttsorch.store import _sqlite_file, sqlite
-from ttsorch.store._rows import task_to_row
+from ttsorch.states import ResultReady
+from ttsorch.store import _sqlite_file, _sqlite_statements, sqlite
+from ttsorch.store._rows import task_to_row, to_microseconds
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.task_store_jobs import (
     ANNA,
     cancelled,
     completed,
+    moved,
     new_clone,
     new_job,
     owing,
@@ -33,6 +35,8 @@ from ttsorch.testing.task_store_jobs import (
 )
 
 pytestmark = pytest.mark.anyio
+
+NEWEST = len(_sqlite_file._MIGRATIONS)
 
 
 def _in_file(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -99,7 +103,7 @@ async def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tasks.db"
     _in_file(path, "PRAGMA user_version = 99")
     before = path.read_bytes()
-    with pytest.raises(SchemaTooNew, match=r"version 99, .* up to 2\. Upgrade"):
+    with pytest.raises(SchemaTooNew, match=rf"version 99, .* up to {NEWEST}\. Upgrade"):
         await SqliteTaskStore.open(path)
     assert path.read_bytes() == before
 
@@ -110,12 +114,12 @@ async def test_an_older_schema_is_migrated(tmp_path: Path, monkeypatch: pytest.M
     store = await SqliteTaskStore.open(path)
     job = await stored(store, new_job(store.now()))
     await store.aclose()
-    second = "CREATE TABLE extra (\n  id TEXT\n);\nPRAGMA user_version = 3;\n"
-    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
+    another = f"CREATE TABLE extra (\n  id TEXT\n);\nPRAGMA user_version = {NEWEST + 1};\n"
+    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, another])
     store = await SqliteTaskStore.open(path)
     assert await store.get(ANNA, job.task.id) == job
     await store.aclose()
-    assert _in_file(path, "PRAGMA user_version") == [(3,)]
+    assert _in_file(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert _in_file(path, "SELECT * FROM extra") == []
 
 
@@ -146,7 +150,7 @@ async def test_rows_from_before_there_were_receipts_are_kept(tmp_path: Path) -> 
     clips = [job.task.voice.reference_audio_key or "" for job in jobs[-2:]]
     assert await store.unreferenced(clips) == []
     await store.aclose()
-    assert _in_file(path, "PRAGMA user_version") == [(2,)]
+    assert _in_file(path, "PRAGMA user_version") == [(NEWEST,)]
 
 
 async def test_the_second_schema_forgets_the_envelopes_of_finished_rows(tmp_path: Path) -> None:
@@ -181,11 +185,11 @@ async def test_a_failing_migration_leaves_the_version_before(
 ) -> None:
     """Each migration is one transaction: what failed half way is undone, what came before stays."""
     path = tmp_path / "tasks.db"
-    second = "CREATE TABLE extra (id TEXT);\nPRAGMA user_version = 3;\nCREATE TABLE tasks (id);\n"
-    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, second])
+    bad = f"CREATE TABLE extra (id TEXT);\nPRAGMA user_version = {NEWEST + 1};\nCREATE TABLE tasks (id);\n"
+    monkeypatch.setattr(_sqlite_file, "_MIGRATIONS", [*_sqlite_file._MIGRATIONS, bad])
     with pytest.raises(StorageUnavailable):
         await SqliteTaskStore.open(path)
-    assert _in_file(path, "PRAGMA user_version") == [(2,)]
+    assert _in_file(path, "PRAGMA user_version") == [(NEWEST,)]
     assert _in_file(path, "SELECT name FROM sqlite_schema WHERE name = 'extra'") == []
 
 
@@ -406,3 +410,24 @@ async def test_a_row_of_a_newer_version_does_not_hide_its_neighbours(tmp_path: P
     due = await store.claim_due(limit=10, hold_seconds=5)
     await store.aclose()
     assert [job.task.id for job in due] == [known.task.id]
+
+
+async def test_a_backlog_is_handed_out_in_the_same_turns(
+    sqlite_store: SqliteTaskStore,
+) -> None:
+    """The query for many due jobs gives what the one for few gives: every turn, every expiry."""
+    now = sqlite_store.now()
+    for number in range(40):
+        job = new_job(now - timedelta(seconds=100 - number), owner=f"owner {number % 4}")
+        await stored(sqlite_store, job)
+        if number % 3 == 0:
+            expires_at = now + timedelta(hours=(number * 7) % 11)
+            later = moved(running(job, now), now, ResultReady(envelope={}, expires_at=expires_at))
+            assert await sqlite_store.replace(later.task, None, expected_version=1)
+    wanted = {"now": to_microseconds(sqlite_store.now()), "limit": 30, "most": 1000}
+    few = await sqlite_store._reader.run(lambda db: _sqlite_statements._due(db, wanted))
+    many = await sqlite_store._reader.run(
+        lambda db: _sqlite_statements._due(db, {**wanted, "most": 1})
+    )
+    assert len(few) == 30
+    assert many == few

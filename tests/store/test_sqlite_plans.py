@@ -19,6 +19,7 @@ _VALUES = {
     "keys": '["k"]',
     "kind": None,
     "limit": 10,
+    "most": 10,
     "now": 0,
     "offset": 0,
     "owner": "o",
@@ -32,7 +33,9 @@ _VALUES = {
 @pytest.mark.parametrize(
     ("query", "indexes"),
     [
+        ("count_due", {"tasks_due"}),
         ("due_tasks", {"tasks_due"}),
+        ("due_tasks_of_a_backlog", {"tasks_due_of_owner"}),
         ("list_unknown", {"tasks_unknown"}),
         ("count_active", {"tasks_active"}),
         ("list_tasks", {"tasks_history"}),
@@ -63,11 +66,10 @@ async def test_query_uses_its_index(
         assert f"SCAN {table}" not in steps
 
 
-@pytest.mark.parametrize(
-    "query", ["due_tasks", "list_unknown", "list_tasks", "list_generations", "list_voices"]
-)
+@pytest.mark.parametrize("query", ["list_unknown", "list_tasks", "list_generations", "list_voices"])
 async def test_listing_needs_no_sorting(sqlite_store: SqliteTaskStore, query: str) -> None:
-    """A listing reads its rows in the index's order and stops at its limit."""
+    """A listing reads its rows in the index's order and stops at its limit. What is due is sorted, so that
+    owners take turns: but only that."""
     rows = await sqlite_store._reader.run(
         lambda db: db.execute(f"EXPLAIN QUERY PLAN {_SQL[query]}", _VALUES).fetchall()
     )

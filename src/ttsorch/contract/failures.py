@@ -8,8 +8,8 @@ from ttsorch.contract.exchange import HttpResponse
 from ttsorch.contract.wire import ErrorResponse
 from ttsorch.errors import Category, NotFound, TtsorchError, ValidationError
 
-#: In seconds, for a 503 whose cause didn't say when to come back.
-_DEFAULT_RETRY_AFTER = 5.0
+#: In seconds, for a 429 or 503 whose cause didn't say when to come back.
+_DEFAULT_RETRY_AFTER = 5
 
 
 class MethodNotAllowed(ValidationError):
@@ -54,7 +54,17 @@ def failure_response(error: TtsorchError, request_id: str) -> HttpResponse:
     body = ErrorResponse(
         detail=error.message, code=error.code, category=error.category, request_id=request_id
     )
-    return body.response(error.http_status).with_headers(_headers(error))
+    seconds = _retry_after(error)
+    if seconds is None:
+        return body.response(error.http_status).with_headers(_headers(error))
+    body = body.model_copy(update={"retry_after_seconds": seconds})
+    return body.response(error.http_status).with_headers({"retry-after": str(seconds)})
+
+
+def _retry_after(error: TtsorchError) -> int | None:
+    if error.retry_after is not None:
+        return max(1, math.ceil(error.retry_after))
+    return _DEFAULT_RETRY_AFTER if error.http_status in (429, 503) else None
 
 
 def _headers(error: TtsorchError) -> dict[str, str]:
@@ -62,8 +72,4 @@ def _headers(error: TtsorchError) -> dict[str, str]:
         return {"allow": ", ".join(error.allowed)}
     if isinstance(error, Unauthenticated):
         return {"www-authenticate": "Bearer"}
-    if error.retry_after is not None:
-        return {"retry-after": str(max(1, math.ceil(error.retry_after)))}
-    if error.http_status == 503:
-        return {"retry-after": str(math.ceil(_DEFAULT_RETRY_AFTER))}
     return {}

@@ -85,12 +85,14 @@ class DesignPreviewRequest(BaseModel):
 
 
 class ErrorResponse(Body):
-    """C2. ``detail`` is one human sentence; the rest is additive."""
+    """C2. ``detail`` is one human sentence; the rest is additive. ``retry_after_seconds`` is there when it
+    makes sense to come back, and says what the header ``Retry-After`` does."""
 
     detail: str
     code: str
     category: Category
     request_id: str
+    retry_after_seconds: int | None = None
 
 
 class HealthResponse(Body):

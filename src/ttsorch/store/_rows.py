@@ -12,6 +12,8 @@ from typing import Any, TypeAlias
 
 from ttsorch.errors import Category
 from ttsorch.models import (
+    Effect,
+    EffectState,
     ErrorInfo,
     Generation,
     JsonValue,
@@ -162,6 +164,36 @@ def generation_from_row(row: Row) -> Generation:
         error_message=row["error_message"],
         created_at=from_microseconds(row["created_at"]),
         completed_at=_read_time(row["completed_at"]),
+    )
+
+
+def effect_to_row(effect: Effect) -> dict[str, Column]:
+    return {
+        "key": effect.key,
+        "owner": effect.owner,
+        "task_id": effect.task_id,
+        "status": effect.status.value,
+        "state": effect.state.value,
+        "attempts": effect.attempts,
+        "told": json.dumps(effect.told),
+        "error": effect.error,
+        "due_at": _time_or_none(effect.due_at),
+        "created_at": to_microseconds(effect.created_at),
+    }
+
+
+def effect_from_row(row: Row) -> Effect:
+    return Effect(
+        key=row["key"],
+        owner=row["owner"],
+        task_id=row["task_id"],
+        status=Status(row["status"]),
+        state=EffectState(row["state"]),
+        attempts=row["attempts"],
+        told=tuple(json.loads(row["told"])),
+        error=row["error"],
+        due_at=_read_time(row["due_at"]),
+        created_at=from_microseconds(row["created_at"]),
     )
 
 

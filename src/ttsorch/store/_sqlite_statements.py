@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Generation, Job, Task, TaskKind, Voice
+from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
+from ttsorch.models import Effect, EffectState, Generation, Job, Limits, Task, TaskKind, Voice
+from ttsorch.store._limits import LIMIT_WINDOW
 from ttsorch.store._rows import (
     Column,
     Row,
+    effect_from_row,
+    effect_to_row,
+    from_microseconds,
     generation_from_row,
     generation_to_row,
     task_from_row,
@@ -25,6 +29,9 @@ logger = logging.getLogger("ttsorch")
 
 _SQL = queries("sqlite.sql")
 
+#: So many due jobs are sorted in some ten milliseconds.
+_MOST_SORTED = 2000
+
 
 # --- jobs ---------------------------------------------------------------------------------------------
 
@@ -34,14 +41,15 @@ def create(
     task: Task,
     generation: Generation | None,
     *,
-    max_active: int | None,
+    limits: Limits,
+    now: datetime,
     lease_until: datetime | None,
 ) -> Job:
     row = task_to_row(task)
     if earlier := _rows(db, "earlier_task", row):
         return _jobs(db, earlier)[0]
-    if max_active is not None and _total(db, "count_active", row) >= max_active:
-        raise ActiveJobLimit
+    if task.kind is not TaskKind.CLONE:
+        _check_limits(db, row, limits, now)
     if lease_until is not None:
         until = to_microseconds(lease_until)
         row |= {"fence": task.fence + 1, "lease_until": until, "next_action_at": until}
@@ -49,6 +57,24 @@ def create(
     if generation is not None:
         db.execute(_SQL["insert_generation"], generation_to_row(generation))
     return Job(task_from_row(row), generation)
+
+
+def _check_limits(
+    db: sqlite3.Connection, row: Mapping[str, Column], limits: Limits, now: datetime
+) -> None:
+    most = limits.active_per_owner
+    if most is not None and _total(db, "count_active", row) >= most:
+        raise ActiveJobLimit
+    most = limits.submits_per_minute
+    if most is not None:
+        since = to_microseconds(now - LIMIT_WINDOW)
+        recent = _rows(db, "last_submits", {"owner": row["owner"], "since": since, "limit": most})
+        if len(recent) >= most:
+            oldest = from_microseconds(recent[-1]["created_at"])
+            raise SubmitRateLimit(retry_after=(oldest + LIMIT_WINDOW - now).total_seconds())
+    most = limits.in_flight_per_provider
+    if most is not None and _total(db, "count_in_flight", row) >= most:
+        raise ProviderBusy
 
 
 def get(
@@ -76,6 +102,7 @@ def write(
     expected_version: int,
     now: datetime,
     lease_until: datetime | None = None,
+    effect: Effect | None = None,
 ) -> Task | None:
     """Compare-and-set of both rows; with ``lease_until`` only if no lease is live at ``now``."""
     row = task_to_row(task) | {
@@ -91,6 +118,8 @@ def write(
         return None
     if generation is not None:
         db.execute(_SQL["write_generation"], generation_to_row(generation))
+    if effect is not None:
+        db.execute(_SQL["insert_effect"], effect_to_row(effect))
     return task_from_row(written[0])
 
 
@@ -102,11 +131,17 @@ def claim_due(
     db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
 ) -> Sequence[Job]:
     until = to_microseconds(now + hold)
-    rows = _rows(db, "due_tasks", {"now": to_microseconds(now), "limit": limit})
+    rows = _due(db, {"now": to_microseconds(now), "limit": limit, "most": _MOST_SORTED})
     if not rows:
         return []
     db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
     return _jobs(db, [{**row, "next_action_at": until} for row in rows if _is_readable(row)])
+
+
+def _due(db: sqlite3.Connection, wanted: Mapping[str, Column]) -> list[dict[str, Any]]:
+    """In turns; a backlog is not sorted for that, which would take longer with every job in it."""
+    backlog = _total(db, "count_due", wanted) == wanted["most"]
+    return _rows(db, "due_tasks_of_a_backlog" if backlog else "due_tasks", wanted)
 
 
 def _is_readable(row: Row) -> bool:
@@ -143,6 +178,29 @@ def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequen
 
 def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime) -> bool:
     return _changed(db, "hide_task", {"id": task_id, "owner": owner, "now": to_microseconds(now)})
+
+
+# --- effects ------------------------------------------------------------------------------------------
+
+
+def claim_effects(
+    db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
+) -> Sequence[Effect]:
+    until = to_microseconds(now + hold)
+    rows = _rows(db, "due_effects", {"now": to_microseconds(now), "limit": limit})
+    if rows:
+        keys = json.dumps([row["key"] for row in rows])
+        db.execute(_SQL["hold_effects"], {"until": until, "keys": keys})
+    return [effect_from_row({**row, "due_at": until}) for row in rows]
+
+
+def write_effect(db: sqlite3.Connection, effect: Effect) -> bool:
+    return _changed(db, "write_effect", effect_to_row(effect))
+
+
+def list_effects(db: sqlite3.Connection, state: EffectState, *, limit: int) -> Sequence[Effect]:
+    rows = _rows(db, "list_effects", {"state": state.value, "limit": limit})
+    return [effect_from_row(row) for row in rows]
 
 
 # --- generations --------------------------------------------------------------------------------------

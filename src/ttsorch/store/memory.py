@@ -4,18 +4,23 @@ An operation is atomic because nothing in it awaits. Each begins with a checkpoi
 interleave as they do with a real database.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 
-from ttsorch.errors import ActiveJobLimit, StorageUnavailable
+from ttsorch.errors import ActiveJobLimit, ProviderBusy, StorageUnavailable, SubmitRateLimit
 from ttsorch.models import (
+    NO_LIMITS,
     Clock,
+    Effect,
+    EffectState,
     Generation,
     Item,
     Job,
+    Limits,
     Page,
     Status,
     Task,
@@ -25,9 +30,11 @@ from ttsorch.models import (
 )
 from ttsorch.states import lease_is_live
 from ttsorch.store._clock import utc_now
+from ttsorch.store._limits import LIMIT_WINDOW
 from ttsorch.store._rows import task_from_row, task_to_row
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryTaskStore:
@@ -41,6 +48,7 @@ class MemoryTaskStore:
         self._tasks: dict[str, Task] = {}
         self._generations: dict[str, Generation] = {}
         self._voices: dict[str, Voice] = {}
+        self._effects: dict[str, Effect] = {}
         self._closed = False
 
     def now(self) -> datetime:
@@ -57,14 +65,14 @@ class MemoryTaskStore:
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         await self._turn()
         earlier = self._earlier(task)
         if earlier is not None:
             return self._job(earlier)
-        if max_active is not None and self._count_active(task.owner) >= max_active:
-            raise ActiveJobLimit
+        if task.kind is not TaskKind.CLONE:
+            self._check_limits(task, limits)
         if task.id in self._tasks or (generation and generation.id in self._generations):
             raise StorageUnavailable(detail="the id is taken")
         if lease_seconds is not None:
@@ -93,13 +101,20 @@ class MemoryTaskStore:
         return self._job(task)
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
         await self._turn()
         stored = self._at_version(task, expected_version)
         if stored is None:
             return False
         self._update(stored, task, generation)
+        if effect is not None:
+            self._effects.setdefault(effect.key, effect)
         return True
 
     async def claim(
@@ -129,15 +144,10 @@ class MemoryTaskStore:
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
         await self._turn()
         now = self.now()
-        due = [
-            (task.next_action_at, task.id)
-            for task in self._tasks.values()
-            if task.next_action_at is not None and task.next_action_at <= now
-        ]
         until = now + timedelta(seconds=hold_seconds)
         jobs = []
-        for _, task_id in sorted(due)[:limit]:
-            held = self._tasks[task_id] = replace(self._tasks[task_id], next_action_at=until)
+        for task in self._due_in_turns(now)[:limit]:
+            held = self._tasks[task.id] = replace(task, next_action_at=until)
             jobs.append(self._job(held))
         return jobs
 
@@ -181,6 +191,32 @@ class MemoryTaskStore:
             return False
         self._tasks[task_id] = replace(task, deleted_at=self.now())
         return True
+
+    # --- effects --------------------------------------------------------------------------------------
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        await self._turn()
+        now = self.now()
+        due = [(e.due_at, e.key) for e in self._effects.values() if e.due_at and e.due_at <= now]
+        until = now + timedelta(seconds=hold_seconds)
+        claimed = []
+        for _, key in sorted(due)[:limit]:
+            held = self._effects[key] = replace(self._effects[key], due_at=until)
+            claimed.append(held)
+        return claimed
+
+    async def write_effect(self, effect: Effect) -> bool:
+        await self._turn()
+        stored = self._effects.get(effect.key)
+        if stored is None or stored.attempts != effect.attempts - 1:
+            return False
+        self._effects[effect.key] = effect
+        return True
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        await self._turn()
+        found = [effect for effect in self._effects.values() if effect.state is state]
+        return sorted(found, key=lambda effect: (effect.created_at, effect.key))[:limit]
 
     # --- generations ----------------------------------------------------------------------------------
 
@@ -319,9 +355,29 @@ class MemoryTaskStore:
         same = (t for t in self._tasks.values() if (t.owner, t.idempotency_key) == wanted)
         return next(same, None)
 
-    def _count_active(self, owner: str) -> int:
-        active = (task for task in self._tasks.values() if not task.status.terminal)
-        return sum(task.owner == owner and task.kind is not TaskKind.CLONE for task in active)
+    def _due_in_turns(self, now: datetime) -> list[Task]:
+        turns: Counter[str] = Counter()
+        in_order = []
+        for task in sorted(self._tasks.values(), key=_urgency):
+            if task.next_action_at is not None and task.next_action_at <= now:
+                turns[task.owner] += 1
+                in_order.append((turns[task.owner], task))
+        return [task for _, task in sorted(in_order, key=lambda pair: pair[0])]
+
+    def _check_limits(self, task: Task, limits: Limits) -> None:
+        counted = [each for each in self._tasks.values() if each.kind is not TaskKind.CLONE]
+        active = [each for each in counted if not each.status.terminal]
+        most = limits.active_per_owner
+        if most is not None and sum(each.owner == task.owner for each in active) >= most:
+            raise ActiveJobLimit
+        most, now = limits.submits_per_minute, self.now()
+        begun = sorted(each.created_at for each in counted if each.owner == task.owner)
+        recent = [moment for moment in begun if moment > now - LIMIT_WINDOW]
+        if most is not None and len(recent) >= most:
+            raise SubmitRateLimit(retry_after=(recent[-most] + LIMIT_WINDOW - now).total_seconds())
+        most = limits.in_flight_per_provider
+        if most is not None and sum(each.provider == task.provider for each in active) >= most:
+            raise ProviderBusy
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)
@@ -354,3 +410,7 @@ def _voice_order(voice: Voice) -> tuple[bool, datetime, str]:
 def _page(found: Sequence[Item], page: int, per_page: int) -> Page[Item]:
     start = (page - 1) * per_page
     return Page(tuple(found[start : start + per_page]), page, per_page, len(found))
+
+
+def _urgency(task: Task) -> tuple[datetime, datetime, str]:
+    return task.result_expires_at or _LAST, task.next_action_at or _LAST, task.id

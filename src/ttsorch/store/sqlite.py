@@ -16,9 +16,13 @@ import anyio.to_thread
 
 from ttsorch.errors import ConfigurationError
 from ttsorch.models import (
+    NO_LIMITS,
     Clock,
+    Effect,
+    EffectState,
     Generation,
     Job,
+    Limits,
     Page,
     Status,
     Task,
@@ -90,12 +94,12 @@ class SqliteTaskStore:
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
         def run(db: sqlite3.Connection) -> Job:
             lease_until = None if lease_seconds is None else self._in(lease_seconds)
             return statements.create(
-                db, task, generation, max_active=max_active, lease_until=lease_until
+                db, task, generation, limits=limits, now=self.now(), lease_until=lease_until
             )
 
         return await self._writer.run(run)
@@ -112,11 +116,21 @@ class SqliteTaskStore:
         return await self._writer.run(lambda db: statements.record_poll(db, owner, task_id))
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
         def run(db: sqlite3.Connection) -> bool:
             written = statements.write(
-                db, task, generation, expected_version=expected_version, now=self.now()
+                db,
+                task,
+                generation,
+                expected_version=expected_version,
+                now=self.now(),
+                effect=effect,
             )
             return written is not None
 
@@ -178,6 +192,20 @@ class SqliteTaskStore:
         return await self._writer.run(
             lambda db: statements.hide_task(db, owner, task_id, now=self.now())
         )
+
+    # --- effects --------------------------------------------------------------------------------------
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        hold = timedelta(seconds=hold_seconds)
+        return await self._writer.run(
+            lambda db: statements.claim_effects(db, now=self.now(), hold=hold, limit=limit)
+        )
+
+    async def write_effect(self, effect: Effect) -> bool:
+        return await self._writer.run(lambda db: statements.write_effect(db, effect))
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        return await self._reader.run(lambda db: statements.list_effects(db, state, limit=limit))
 
     # --- generations ----------------------------------------------------------------------------------
 

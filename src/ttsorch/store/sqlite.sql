@@ -49,6 +49,16 @@ SELECT * FROM tasks WHERE owner = :owner AND idempotency_key = :idempotency_key;
 -- name: count_active
 SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1 AND kind <> 'clone';
 
+-- name: last_submits
+SELECT created_at FROM tasks
+WHERE owner = :owner AND created_at > :since AND kind <> 'clone'
+ORDER BY created_at DESC
+LIMIT :limit;
+
+-- name: count_in_flight
+SELECT count(*) AS total FROM tasks
+WHERE provider = :provider AND active = 1 AND kind <> 'clone';
+
 -- name: insert_task
 INSERT INTO tasks (
     id, owner, provider, kind, generation_id, voice, options, characters, idempotency_key, payload_hash,
@@ -112,10 +122,64 @@ WHERE id = :id AND owner = :owner;
 UPDATE tasks SET lease_until = :until, next_action_at = :until
 WHERE id = :id AND fence = :fence AND lease_until IS NOT NULL;
 
+-- name: count_due
+SELECT count(*) AS total FROM (
+    SELECT 1 FROM tasks
+    WHERE next_action_at IS NOT NULL AND next_action_at <= :now
+    LIMIT :most
+);
+
 -- name: due_tasks
-SELECT * FROM tasks
-WHERE next_action_at IS NOT NULL AND next_action_at <= :now
-ORDER BY next_action_at, id
+-- Sorts all that is due, from the index alone.
+WITH due AS (
+    SELECT id AS due_id, row_number() OVER (
+        PARTITION BY owner
+        ORDER BY result_expires_at IS NULL, result_expires_at, next_action_at, id
+    ) AS turn
+    FROM tasks
+    WHERE next_action_at IS NOT NULL AND next_action_at <= :now
+)
+SELECT tasks.* FROM due JOIN tasks ON tasks.id = due_id
+ORDER BY turn, result_expires_at IS NULL, result_expires_at, next_action_at, id
+LIMIT :limit;
+
+-- name: due_tasks_of_a_backlog
+-- Goes from owner to owner instead, and looks at as few jobs of each as make :limit in all.
+WITH RECURSIVE owners (owner) AS (
+    SELECT min(owner) FROM tasks WHERE next_action_at IS NOT NULL
+    UNION ALL
+    SELECT (
+        SELECT min(tasks.owner) FROM tasks
+        WHERE tasks.next_action_at IS NOT NULL AND tasks.owner > owners.owner
+    )
+    FROM owners WHERE owners.owner IS NOT NULL
+), share (most) AS (
+    SELECT 1 + :limit / max(1, count(owner)) FROM owners
+), picked AS (
+    SELECT tasks.id AS due_id, row_number() OVER (
+        PARTITION BY tasks.owner
+        ORDER BY result_expires_at IS NULL, result_expires_at, next_action_at, id
+    ) AS turn
+    FROM owners JOIN tasks ON tasks.id IN (
+        SELECT id FROM (
+            SELECT id FROM tasks AS expiring
+            WHERE expiring.owner = owners.owner AND result_expires_at IS NOT NULL
+                AND next_action_at IS NOT NULL AND next_action_at <= :now
+            ORDER BY result_expires_at, next_action_at, id
+            LIMIT (SELECT most FROM share)
+        )
+        UNION ALL
+        SELECT id FROM (
+            SELECT id FROM tasks AS waiting
+            WHERE waiting.owner = owners.owner AND result_expires_at IS NULL
+                AND next_action_at IS NOT NULL AND next_action_at <= :now
+            ORDER BY next_action_at, id
+            LIMIT (SELECT most FROM share)
+        )
+    )
+)
+SELECT tasks.* FROM picked JOIN tasks ON tasks.id = due_id
+ORDER BY turn, result_expires_at IS NULL, result_expires_at, next_action_at, id
 LIMIT :limit;
 
 -- name: hold_tasks
@@ -146,6 +210,31 @@ LIMIT :limit;
 
 -- name: hide_task
 UPDATE tasks SET deleted_at = :now WHERE id = :id AND owner = :owner AND deleted_at IS NULL;
+
+-- name: insert_effect
+INSERT INTO effects (
+    key, owner, task_id, status, state, attempts, told, error, due_at, created_at
+) VALUES (
+    :key, :owner, :task_id, :status, :state, :attempts, :told, :error, :due_at, :created_at
+)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: write_effect
+UPDATE effects SET
+    state = :state, attempts = :attempts, told = :told, error = :error, due_at = :due_at
+WHERE key = :key AND attempts = :attempts - 1;
+
+-- name: due_effects
+SELECT * FROM effects
+WHERE due_at IS NOT NULL AND due_at <= :now
+ORDER BY due_at, key
+LIMIT :limit;
+
+-- name: hold_effects
+UPDATE effects SET due_at = :until WHERE key IN (SELECT value FROM json_each(:keys));
+
+-- name: list_effects
+SELECT * FROM effects WHERE state = :state ORDER BY created_at, key LIMIT :limit;
 
 -- name: generations
 SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids));

@@ -31,7 +31,7 @@ from ttsorch.errors import (
     TtsorchError,
     ValidationError,
 )
-from ttsorch.models import Clock, ErrorInfo, Job, OnUnknown, Policy, Task, TaskKind, Voice
+from ttsorch.models import Clock, ErrorInfo, Job, Limits, OnUnknown, Policy, Task, TaskKind, Voice
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import BlobStore, TaskStore, VoiceStore
 from ttsorch.storage.memory import MemoryBlobStore
@@ -456,7 +456,7 @@ class OrchestratorMachine(RuleBasedStateMachine):
             policy=POLICY,
             background=False,
             on_unknown=self.on_unknown,
-            max_active_jobs=MOST_ACTIVE,
+            limits=Limits(active_per_owner=MOST_ACTIVE),
         )
 
     def _run(self, verb: Verb, fault: tuple[Fault, int] | None) -> None:

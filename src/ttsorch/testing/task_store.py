@@ -21,13 +21,14 @@ import pytest
 
 from ttsorch.errors import StorageUnavailable
 from ttsorch.protocols import TaskStore
+from ttsorch.testing.task_store_effects import EffectCases
 from ttsorch.testing.task_store_history import HistoryCases
 from ttsorch.testing.task_store_jobs import ANNA, new_job, race, stored
 from ttsorch.testing.task_store_leases import LeaseCases
 from ttsorch.testing.task_store_rows import RowCases
 
 
-class TaskStoreSuite(RowCases, LeaseCases, HistoryCases):
+class TaskStoreSuite(RowCases, LeaseCases, HistoryCases, EffectCases):
     """Supply the fixtures ``store`` and ``advance``."""
 
     pytestmark = pytest.mark.anyio

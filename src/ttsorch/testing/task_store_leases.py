@@ -1,15 +1,16 @@
 """The part of the task store's suite about who works on what: leases, due work, unknown outcomes."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from ttsorch.models import Job, Task
 from ttsorch.protocols import TaskStore
-from ttsorch.states import CancelDeferred, CancelSettled, SubmitDeferred
+from ttsorch.states import CancelDeferred, CancelSettled, ResultReady, SubmitDeferred
 from ttsorch.testing.task_store_jobs import (
     ANNA,
     BEN,
     LOST,
     Advance,
+    Move,
     cancelled,
     claimed,
     completed,
@@ -35,6 +36,16 @@ async def _row(store: TaskStore, job: Job) -> Task:
     found = await store.get(job.task.owner, job.task.id)
     assert found is not None
     return found.task
+
+
+def _ready_for(hours: int) -> Move:
+    """Ready, due at once, and to be had for so many hours."""
+
+    def move(job: Job, now: datetime) -> Job:
+        lasting = ResultReady(envelope={"url": "u"}, expires_at=now + timedelta(hours=hours))
+        return moved(running(job, now), now, lasting)
+
+    return move
 
 
 class LeaseCases:
@@ -187,6 +198,30 @@ class LeaseCases:
             assert await store.get(ANNA, job.task.id) == job
         assert ids(await store.claim_due(limit=3, hold_seconds=60)) == [jobs[2].task.id]
         assert await store.claim_due(limit=3, hold_seconds=60) == []
+
+    async def test_claim_due_lets_owners_take_turns(self, store: TaskStore) -> None:
+        """However long one owner's backlog is, another's first job is in the first turn."""
+        now = store.now()
+        backlog = [
+            await stored(store, new_job(now - timedelta(seconds=100 - age))) for age in range(6)
+        ]
+        hers = [
+            await stored(store, new_job(now - timedelta(seconds=5 - age), owner=BEN))
+            for age in range(2)
+        ]
+        first = ids(await store.claim_due(limit=4, hold_seconds=60))
+        assert first == ids([backlog[0], hers[0], backlog[1], hers[1]])
+        assert ids(await store.claim_due(limit=9, hold_seconds=60)) == ids(backlog[2:])
+
+    async def test_claim_due_prefers_what_expires_soonest(self, store: TaskStore) -> None:
+        """A result that will be gone is fetched before one that stays, also if that one is due longer."""
+        now = store.now()
+        past = now - timedelta(seconds=90)
+        waiting = await stored(store, new_job(past))
+        expiring = [await stored(store, new_job(past), _ready_for(hours)) for hours in (3, 1, 2)]
+        assert ids(await store.claim_due(limit=9, hold_seconds=60)) == ids(
+            [expiring[1], expiring[2], expiring[0], waiting]
+        )
 
     async def test_claim_due_gives_each_job_to_one_caller(self, store: TaskStore) -> None:
         """Of many callers at once no two get the same job, and none is left over."""

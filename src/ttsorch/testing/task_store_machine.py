@@ -15,8 +15,9 @@ After every step the whole store is compared to the model. The model shares no c
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import zip_longest
 from typing import TypeVar
 
 from anyio.from_thread import start_blocking_portal
@@ -31,7 +32,7 @@ from hypothesis.stateful import (
 )
 
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Clock, Generation, Job, StoredAudio, Task
+from ttsorch.models import Clock, Generation, Job, Limits, StoredAudio, Task
 from ttsorch.protocols import TaskStore
 from ttsorch.states import (
     CancelDeferred,
@@ -129,7 +130,9 @@ class TaskStoreMachine(RuleBasedStateMachine):
             idempotency_key=key,
         )
         expected = self._expected_create(job, lease, cap)
-        create = partial(self.store.create, lease_seconds=lease, max_active=cap)
+        create = partial(
+            self.store.create, lease_seconds=lease, limits=Limits(active_per_owner=cap)
+        )
         try:
             answer = self._ask(lambda: create(job.task, job.generation))
         except ActiveJobLimit:
@@ -189,15 +192,21 @@ class TaskStoreMachine(RuleBasedStateMachine):
     @rule(limit=st.integers(1, 4), hold=_SECONDS)
     def claim_due(self, limit: int, hold: float) -> None:
         answer = self._ask(lambda: self.store.claim_due(limit=limit, hold_seconds=hold))
-        due = sorted(
-            (task.next_action_at, task.id)
-            for task in self.tasks.values()
-            if task.next_action_at is not None and task.next_action_at <= self.clock()
-        )[:limit]
+        due = self._due_in_turns()[:limit]
         until = self.clock() + timedelta(seconds=hold)
-        for _, job in due:
+        for job in due:
             self.tasks[job] = replace(self.tasks[job], next_action_at=until)
-        assert list(answer) == [self._job(job) for _, job in due]
+        assert list(answer) == [self._job(job) for job in due]
+
+    def _due_in_turns(self) -> list[str]:
+        never = datetime.max.replace(tzinfo=UTC)
+        of_owner: dict[str, list[tuple[datetime, datetime, str]]] = {}
+        for task in self.tasks.values():
+            if task.next_action_at is not None and task.next_action_at <= self.clock():
+                urgency = (task.result_expires_at or never, task.next_action_at, task.id)
+                of_owner.setdefault(task.owner, []).append(urgency)
+        turns = zip_longest(*(sorted(jobs) for jobs in of_owner.values()))
+        return [job[-1] for turn in turns for job in sorted(filter(None, turn))]
 
     @rule(job=jobs, owner=_OWNERS)
     def delete_task(self, job: str, owner: str) -> None:

@@ -5,8 +5,14 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from ttsorch.errors import ActiveJobLimit, Category, StorageUnavailable
-from ttsorch.models import ErrorInfo, Job, JsonValue, Voice, VoiceSource
+from ttsorch.errors import (
+    ActiveJobLimit,
+    Category,
+    ProviderBusy,
+    StorageUnavailable,
+    SubmitRateLimit,
+)
+from ttsorch.models import ErrorInfo, Job, JsonValue, Limits, Voice, VoiceSource
 from ttsorch.protocols import TaskStore
 from ttsorch.testing.naughty_strings import NAUGHTY_BY_KIND
 from ttsorch.testing.task_store_jobs import (
@@ -131,14 +137,14 @@ class RowCases:
         assert await store.get(ANNA, job.task.id) == answer
 
     async def test_active_job_limit(self, store: TaskStore) -> None:
-        """At max_active a create is refused and writes nothing; ended and foreign tasks don't count."""
+        """At active_per_owner a create is refused and writes nothing; ended and foreign tasks don't count."""
         await stored(store, new_job(store.now()), running)
         await stored(store, new_job(store.now()), completed)
         await stored(store, new_job(store.now(), owner=BEN))
         second, third = new_job(store.now()), new_job(store.now())
-        await store.create(second.task, second.generation, max_active=2)
+        await store.create(second.task, second.generation, limits=Limits(active_per_owner=2))
         with pytest.raises(ActiveJobLimit):
-            await store.create(third.task, third.generation, max_active=2)
+            await store.create(third.task, third.generation, limits=Limits(active_per_owner=2))
         assert await store.get(ANNA, third.task.id) is None
         assert await store.get_generation(ANNA, generation_of(third).id) is None
 
@@ -146,35 +152,98 @@ class RowCases:
         """A clone neither counts nor is refused for the jobs there are; a preview does and is."""
         clone = await stored(store, new_clone(store.now()), started)
         job = new_job(store.now())
-        assert await store.create(job.task, job.generation, max_active=1) == job
+        assert (
+            await store.create(job.task, job.generation, limits=Limits(active_per_owner=1)) == job
+        )
         assert await store.get(ANNA, clone.task.id) == clone
         preview = new_preview(store.now())
         with pytest.raises(ActiveJobLimit):
-            await store.create(preview.task, None, max_active=1)
-        await store.create(preview.task, None, max_active=2)
+            await store.create(preview.task, None, limits=Limits(active_per_owner=1))
+        await store.create(preview.task, None, limits=Limits(active_per_owner=2))
         third = new_job(store.now())
         with pytest.raises(ActiveJobLimit):
-            await store.create(third.task, third.generation, max_active=2)
+            await store.create(third.task, third.generation, limits=Limits(active_per_owner=2))
 
     async def test_active_job_limit_lets_a_repeated_key_through(self, store: TaskStore) -> None:
         """A repeat of an earlier create is answered also when the owner is at the limit."""
         job = await stored(store, new_job(store.now(), idempotency_key="key"))
         repeat = new_job(store.now(), idempotency_key="key")
-        assert await store.create(repeat.task, repeat.generation, max_active=1) == job
+        assert (
+            await store.create(repeat.task, repeat.generation, limits=Limits(active_per_owner=1))
+            == job
+        )
 
     async def test_racing_creates_stay_within_the_limit(self, store: TaskStore) -> None:
-        """Of 64 creates at once with max_active 5, exactly 5 succeed."""
+        """Of 64 creates at once with a limit of 5, exactly 5 succeed."""
 
         async def create(_: int) -> bool:
             job = new_job(store.now())
             try:
-                await store.create(job.task, job.generation, max_active=5)
+                await store.create(job.task, job.generation, limits=Limits(active_per_owner=5))
             except ActiveJobLimit:
                 return False
             return True
 
         assert sum(await race(create, 64)) == 5
         assert len(await store.list_tasks(ANNA, limit=100)) == 5
+
+    async def test_submit_rate_limit(self, store: TaskStore) -> None:
+        """So many within a minute, ended and deleted ones included; another owner's and older ones don't
+        count. The refusal says when the next one will be taken."""
+        now, limits = store.now(), Limits(submits_per_minute=2)
+        await stored(store, new_job(now - timedelta(seconds=61)))
+        await stored(store, new_job(now, owner=BEN))
+        first = await stored(store, new_job(now - timedelta(seconds=20)), completed)
+        await store.delete_task(ANNA, first.task.id)
+        second, third = new_job(store.now()), new_job(store.now())
+        await store.create(second.task, second.generation, limits=limits)
+        with pytest.raises(SubmitRateLimit) as refused:
+            await store.create(third.task, third.generation, limits=limits)
+        assert refused.value.retry_after is not None
+        assert 30 < refused.value.retry_after <= 40
+        assert await store.get(ANNA, third.task.id) is None
+
+    async def test_in_flight_limit(self, store: TaskStore) -> None:
+        """What all owners have under way at one provider; another provider's and ended tasks don't
+        count."""
+        limits = Limits(in_flight_per_provider=2)
+        other = new_job(store.now())
+        other = Job(replace(other.task, provider="other"), other.generation)
+        await store.create(other.task, other.generation)
+        await stored(store, new_job(store.now()), completed)
+        await stored(store, new_job(store.now(), owner=BEN), running)
+        second, third = new_job(store.now()), new_job(store.now())
+        await store.create(second.task, second.generation, limits=limits)
+        with pytest.raises(ProviderBusy):
+            await store.create(third.task, third.generation, limits=limits)
+        assert await store.get(ANNA, third.task.id) is None
+        ended = completed(second, store.now())
+        assert await store.replace(ended.task, ended.generation, expected_version=1)
+        await store.create(third.task, third.generation, limits=limits)
+
+    async def test_clones_are_outside_every_limit(self, store: TaskStore) -> None:
+        """Neither counted nor refused."""
+        limits = Limits(active_per_owner=1, submits_per_minute=1, in_flight_per_provider=1)
+        for _ in range(2):
+            await store.create(new_clone(store.now()).task, None, limits=limits)
+        job = new_job(store.now())
+        await store.create(job.task, job.generation, limits=limits)
+
+    async def test_racing_creates_stay_within_all_limits(self, store: TaskStore) -> None:
+        """Whichever is the lowest, however many owners come at once."""
+        limits = Limits(active_per_owner=5, submits_per_minute=4, in_flight_per_provider=6)
+
+        async def create(number: int) -> bool:
+            job = new_job(store.now(), owner=ANNA if number % 2 else BEN)
+            try:
+                await store.create(job.task, job.generation, limits=limits)
+            except (ActiveJobLimit, SubmitRateLimit, ProviderBusy):
+                return False
+            return True
+
+        assert sum(await race(create, 32)) == 6
+        for owner in (ANNA, BEN):
+            assert len(await store.list_tasks(owner, limit=100)) <= 4
 
     # --- what is stored -------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ from ttsorch.capabilities import MAX_VOICE_NAME
 from ttsorch.contract.fields import MAX_DESIGN_TEXT
 from ttsorch.contract.openapi.parameters import IDEMPOTENCY_KEY
 from ttsorch.contract.openapi.refusals import (
-    ANOTHER_ACTIVE,
     CANNOT_CLONE,
     CANNOT_DESIGN,
     INVALID_JSON,
@@ -14,6 +13,7 @@ from ttsorch.contract.openapi.refusals import (
     KEY_REUSED,
     LANGUAGE_REQUIRED,
     LANGUAGE_UNSUPPORTED,
+    LIMITS,
     LINK,
     MAKING,
     NAME_INVALID,
@@ -233,7 +233,7 @@ _PREVIEW = Operation(
         CANNOT_DESIGN,
         NO_ROOM,
         LANGUAGE_UNSUPPORTED,
-        ANOTHER_ACTIVE,
+        *LIMITS,
         KEY_REUSED,
     ),
 )

@@ -35,6 +35,22 @@ ANOTHER_ACTIVE = Refusal(
     "A generation is already in progress. Please wait for it to finish before starting another.",
 )
 
+#: What may keep a new job from being taken in.
+LIMITS = (
+    ANOTHER_ACTIVE,
+    Refusal(
+        429,
+        "submit_rate_limit",
+        "Too many requests in a short time. Please try again in a moment.",
+    ),
+    Refusal(
+        429,
+        "provider_busy",
+        "The speech service is busy. Please try again in a moment.",
+        category=_UNAVAILABLE,
+    ),
+)
+
 #: What every route that asks for a token may answer first of all (C3).
 UNAUTHENTICATED = (
     Refusal(401, "authorization_missing", "Missing authorization header"),

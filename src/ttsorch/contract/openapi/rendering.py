@@ -30,6 +30,7 @@ _REFUSED: Mapping[int, str] = {
     408: "The body was not there in time (30 seconds).",
     409: "It contradicts what is there.",
     413: "The body is too large.",
+    429: "More than is taken in at once, or in a minute. Nothing was written.",
     500: "A bug, or a server that is set up wrong; its log has more under the request id.",
     502: "The provider refused.",
     503: "The provider or the storage can't serve this now; later they may.",
@@ -121,7 +122,12 @@ def _sometimes_of(status: int) -> tuple[str, ...]:
 
 
 def _headers_of(status: int) -> tuple[str, ...]:
-    named = {401: ("WWW-Authenticate",), 405: ("Allow",), 503: ("Retry-After",)}
+    named = {
+        401: ("WWW-Authenticate",),
+        405: ("Allow",),
+        429: ("Retry-After",),
+        503: ("Retry-After",),
+    }
     return named.get(status, ())
 
 

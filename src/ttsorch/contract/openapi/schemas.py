@@ -57,6 +57,10 @@ FIELDS: Mapping[tuple[str, str], str] = {
     ("ErrorResponse", "detail"): "One sentence that can be shown to a user.",
     ("ErrorResponse", "code"): "A stable word for programs.",
     ("ErrorResponse", "request_id"): "The same as the header `X-Request-ID`.",
+    (
+        "ErrorResponse",
+        "retry_after_seconds",
+    ): "The same as the header `Retry-After`; there with it.",
     ("GenerateResponse", "estimated_duration_minutes"): "For a progress bar.",
     ("GenerationItem", "audio_path"): "The address of its audio, which needs the owner's token.",
     ("GenerationItem", "duration_seconds"): "Read from the audio; null until there is some.",

@@ -7,11 +7,11 @@ from ttsorch.contract.openapi.parameters import (
     or_any_string,
 )
 from ttsorch.contract.openapi.refusals import (
-    ANOTHER_ACTIVE,
     INVALID_JSON,
     KEY_MALFORMED,
     KEY_REUSED,
     LANGUAGE_UNSUPPORTED,
+    LIMITS,
     TASK_NOT_FOUND,
     UNSPEAKABLE,
 )
@@ -138,7 +138,7 @@ _GENERATE = Operation(
             "Voice target model is not supported by current qwen rollout configuration.",
         ),
         Refusal(409, "voice_model_mismatch", "Voice/provider model mismatch ({}).", ("vc",)),
-        ANOTHER_ACTIVE,
+        *LIMITS,
         KEY_REUSED,
         Refusal(
             502,
