@@ -49,5 +49,5 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/.pip
-	$(PIP_INSTALL) --editable '.[local,cli,testing]' --group check
+	$(PIP_INSTALL) --editable '.[local,cli,object,testing]' --group check
 	@touch $@ $(VENV)/.demo

@@ -95,4 +95,4 @@ class S3Bucket:
     def unfinished_uploads(self) -> list[str]:
         """The keys of multipart uploads that were neither completed nor aborted."""
         answer = httpx.get(f"{self.origin}/{self.name}?uploads", headers=_SIGNED).raise_for_status()
-        return re.findall(r"<Upload>\s*<Key>([^<]*)</Key>", answer.text)
+        return re.findall(r"<Upload>.*?<Key>([^<]*)</Key>", answer.text)

@@ -92,18 +92,25 @@ def failure_of(
     error: BaseError | OSError, name: str, *, missing: StorageUnavailable
 ) -> StorageUnavailable:
     """obstore's errors as ours. Their text holds URLs and what the server said: it goes no further."""
-    if isinstance(error, FileNotFoundError):
+    status = _status_in(error)
+    if isinstance(error, FileNotFoundError) or status == "404":
         return missing
     if isinstance(error, AlreadyExistsError):
         return BlobExists()
     refused = isinstance(error, PermissionDeniedError | UnauthenticatedError)
+    refused = refused or status in ("401", "403")
     return StorageUnavailable(_FORBIDDEN if refused else None, detail=told(error, name))
 
 
 def told(error: Exception, name: str) -> str:
-    status = _STATUS.search(str(error))
-    kind = type(error).__name__
-    return f"{name}: {kind} {status[1]}" if status else f"{name}: {kind}"
+    """All of an error that a log may show."""
+    return f"{name}: {type(error).__name__} {_status_in(error)}".rstrip()
+
+
+def _status_in(error: Exception) -> str:
+    """Not every operation has its errors told apart by class."""
+    found = _STATUS.search(str(error))
+    return found[1] if found else ""
 
 
 def no_bucket() -> StorageUnavailable:

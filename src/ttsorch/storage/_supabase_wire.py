@@ -118,16 +118,19 @@ def build_upload(
 ) -> httpx.Request:
     """A POST of unknown length that never replaces anything."""
     metadata = base64.b64encode(json.dumps({_MARK: mark}).encode()).decode()
+    url = httpx.URL(bucket.at("", key))
     headers = {
+        "host": url.netloc.decode("ascii"),
+        "transfer-encoding": "chunked",
         **bucket.headers(),
         "content-type": content_type,
         "x-upsert": "false",
         "x-metadata": metadata,
-        "transfer-encoding": "chunked",
         "accept-encoding": "identity",
         "user-agent": "ttsorch",
     }
-    return httpx.Request("POST", bucket.at("", key), headers=headers, stream=_Body(body))
+    # As a stream: httpx would wrap an iterator into a generator that nobody closes.
+    return httpx.Request("POST", url, headers=headers, stream=_Body(body))
 
 
 def build_info(bucket: SupabaseBucket, key: str) -> httpx.Request:
