@@ -29,11 +29,11 @@ _SIGNED = {
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
+def s3_server(*options: str) -> Iterator[str]:
     """The origin of a running S3."""
     script = Path(__file__).with_name("s3_server.py")
     process = subprocess.Popen(
-        [sys.executable, "-W", "ignore", str(script)],
+        [sys.executable, "-W", "ignore", str(script), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
