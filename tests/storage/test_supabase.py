@@ -242,6 +242,65 @@ async def test_a_body_that_breaks_off_is_never_a_short_blob(
             await anext(chunk async for chunk in stream.chunks if not chunk)
 
 
+async def test_a_blob_that_goes_while_it_is_open_is_missed(
+    blobs: SupabaseBlobStore, supabase: FakeSupabaseStorage
+) -> None:
+    """Deleted between the look and the first byte."""
+    await blobs.put(KEY, pieces(b"sound"), WAV)
+    async with blobs.open(KEY) as stream:
+        supabase.objects.clear()
+        with pytest.raises(BlobNotFound):
+            await anext(stream.chunks)
+
+
+async def test_a_download_that_does_not_begin_is_unavailable(
+    blobs: SupabaseBlobStore, supabase: FakeSupabaseStorage
+) -> None:
+    """The connection ends before the answer, or while a refusal is told."""
+    await blobs.put(KEY, pieces(b"sound"), WAV)
+    for fault in (WireFault(lose_reply=True), WireFault(cut_reply_after=120)):
+        async with blobs.open(KEY) as stream:
+            if fault.cut_reply_after:
+                supabase.objects.clear()
+            supabase.server.faults.append(fault)
+            with pytest.raises(StorageUnavailable) as caught:
+                await anext(stream.chunks)
+            assert not isinstance(caught.value, BlobNotFound)
+
+
+async def test_a_whole_answer_to_a_part_is_refused(supabase: FakeSupabaseStorage) -> None:
+    """A proxy that ignores ranges would be read from the wrong place."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "/info/" in request.url.path:
+            return httpx.Response(200, json={"size": 5, "content_type": WAV, "metadata": None})
+        return httpx.Response(200, content=b"sound")
+
+    transport = httpx.MockTransport(answer)
+    blobs = SupabaseBlobStore(supabase.url(), key=supabase.key, transport=transport)
+    with pytest.raises(StorageUnavailable) as caught:
+        await read(blobs, KEY, start=1)
+    assert caught.value.detail == "supabase: a part was asked for, and 200 came"
+    await blobs.aclose()
+
+
+async def test_what_is_not_whole_yet_is_not_there(supabase: FakeSupabaseStorage) -> None:
+    """Older servers make a blob's row before its bytes are there."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if "/info/" in request.url.path:
+            return httpx.Response(200, json={"size": None, "content_type": None, "metadata": None})
+        row = {"name": f"app/{KEY}", "metadata": None, "updated_at": "2026-01-01T00:00:00.000Z"}
+        return httpx.Response(200, json={"hasNext": False, "objects": [row]})
+
+    transport = httpx.MockTransport(answer)
+    blobs = SupabaseBlobStore(supabase.url("app"), key=supabase.key, transport=transport)
+    with pytest.raises(BlobNotFound):
+        await read(blobs, KEY)
+    assert await keys(blobs) == []
+    await blobs.aclose()
+
+
 async def test_a_silent_server_is_left(supabase: FakeSupabaseStorage) -> None:
     """Whoever doesn't answer within the store's patience has failed."""
     blobs = SupabaseBlobStore(supabase.url(), key=supabase.key, patience=0.2)
@@ -255,7 +314,19 @@ async def test_a_silent_server_is_left(supabase: FakeSupabaseStorage) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{}", b'{"size":"1"}', b'{"objects":[{}]}', b'{"signedURL":"//evil"}']
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"size":"1"}',
+        b'{"objects":[{}]}',
+        b'{"objects":[1]}',
+        b'{"objects":[{"name":1,"metadata":{},"updated_at":1}]}',
+        b'{"objects":[{"name":"a","metadata":{"size":"1"},"updated_at":"2026-01-01"}]}',
+        b'{"objects":[{"name":"a","metadata":{"size":1},"updated_at":"yesterday"}]}',
+        b'{"signedURL":"//evil"}',
+    ],
 )
 async def test_a_reply_that_can_not_be_read_is_unavailable(
     supabase: FakeSupabaseStorage, body: bytes

@@ -179,6 +179,8 @@ def read_info(reply: Reply) -> Found:
     body = _object(reply)
     size, content_type, metadata = body.get("size"), body.get("content_type"), body.get("metadata")
     mark = metadata.get(_MARK) if isinstance(metadata, Mapping) else None
+    if size is None:
+        raise BlobNotFound(detail="supabase: not whole yet")  # as in _listed
     if not isinstance(size, int) or not isinstance(content_type, str):
         raise _unreadable(reply)
     return Found(size, content_type, mark if isinstance(mark, str) else None)
@@ -200,9 +202,10 @@ def read_page(bucket: SupabaseBucket, reply: Reply) -> ListedPage:
     if not isinstance(objects, list):
         raise _unreadable(reply)
     try:
-        blobs = [_listed(bucket, entry) for entry in objects]
+        listed = [_listed(bucket, entry) for entry in objects]
     except (KeyError, TypeError, ValueError):
         raise _unreadable(reply) from None
+    blobs = [blob for blob in listed if blob is not None]
     return ListedPage(blobs, cursor if more is True and isinstance(cursor, str) else None)
 
 
@@ -271,10 +274,13 @@ def _told(body: bytes) -> tuple[int | None, str]:
     return (int(status) if known else None), (code if code.isalnum() and len(code) < 64 else "")
 
 
-def _listed(bucket: SupabaseBucket, entry: JsonValue) -> BlobInfo:
+def _listed(bucket: SupabaseBucket, entry: JsonValue) -> BlobInfo | None:
+    """None for an entry without metadata: older servers make the row before the bytes are there."""
     if not isinstance(entry, Mapping):
         raise TypeError
     name, metadata, changed = entry["name"], entry["metadata"], entry["updated_at"]
+    if metadata is None:
+        return None
     if not (isinstance(name, str) and isinstance(metadata, Mapping) and isinstance(changed, str)):
         raise TypeError
     size = metadata["size"]

@@ -156,20 +156,19 @@ class SupabaseBlobStore:
         """The response to a download of a part, whose body is still to come."""
         request = build_download(self._bucket, key, start, stop)
         request.extensions.update(self._steps())
-        failure: StorageUnavailable
         try:
             with discreetly():
                 response = await self._transport.handle_async_request(request)
             answer = Answer(response, request.url, self._closing)
-        except (httpx.TransportError, TimeoutError) as error:
-            failure = StorageUnavailable(detail=f"supabase: {type(error).__name__}")
-        else:
             if answer.status == 206:
                 return answer
             try:
                 told = await answer.read(self._patience)
             finally:
                 await answer.aclose()
+        except (httpx.TransportError, TimeoutError) as error:
+            failure = StorageUnavailable(detail=f"supabase: {type(error).__name__}")
+        else:
             failure = verdict(answer.status, told) or StorageUnavailable(
                 detail=f"supabase: a part was asked for, and {answer.status} came"
             )
