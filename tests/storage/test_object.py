@@ -12,7 +12,7 @@ import trio
 
 from tests.storage.buckets import CREDENTIALS, S3Bucket
 from tests.storage.s3_proxy import Gateway, Pause, proxy_to
-from ttsorch.errors import BlobNotFound, StorageUnavailable
+from ttsorch.errors import BlobExists, BlobNotFound, StorageUnavailable
 from ttsorch.protocols import BlobStore
 from ttsorch.storage.object import ObjectBlobStore
 from ttsorch.testing.blob_store import BlobStoreSuite, RawRead
@@ -156,6 +156,28 @@ async def test_takes_little_ahead_of_what_the_store_has_stored(
         with pytest.raises(asyncio.CancelledError):
             await put
     assert bucket.unfinished_uploads() == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        ("AWS_CONDITIONAL_PUT", "disabled"),
+        ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true"),
+        ("AWS_BUCKET", "another"),
+    ],
+)
+async def test_the_url_goes_before_the_environment(
+    bucket: S3Bucket, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """Where the audio goes, and whether a blob can be replaced, is no matter of who started the process."""
+    monkeypatch.setenv(variable, value)
+    blobs = bucket.store()
+    await blobs.put(KEY, pieces(b"first"), WAV)
+    with pytest.raises(BlobExists):
+        await blobs.put(KEY, pieces(b"second"), WAV)
+    assert bucket.read(KEY) == b"first"
 
 
 async def test_a_bucket_that_is_not_there_is_named_as_the_reason(bucket: S3Bucket) -> None:

@@ -158,6 +158,18 @@ async def test_a_body_that_breaks_off_is_never_a_short_blob(
             await anext(chunk async for chunk in stream.chunks if not chunk)
 
 
+@pytest.mark.parametrize("left", [1_000_000, 3])
+async def test_a_blob_that_became_shorter_is_never_a_short_blob(
+    bucket: S3Bucket, blobs: ObjectBlobStore, left: int
+) -> None:
+    """Somebody put something else there after it was looked at: what is missing isn't an end."""
+    bucket.put(KEY, LARGE)
+    async with blobs.open(KEY, start=2) as stream:
+        bucket.put(KEY, bytes(left))
+        with anyio.fail_after(10), pytest.raises(StorageUnavailable):
+            await anext(chunk async for chunk in stream.chunks if not chunk)
+
+
 # --- keys that are taken ------------------------------------------------------------------------------
 
 

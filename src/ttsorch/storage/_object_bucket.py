@@ -18,6 +18,10 @@ from ttsorch.storage._object_urls import ObjectUrl
 
 Bucket: TypeAlias = S3Store | GCSStore | AzureStore
 
+#: Some of obstore's errors are Python's own: FileNotFoundError, and NotImplementedError for what a store or
+#: its credentials can't do.
+OBSTORE_ERRORS = (BaseError, OSError, NotImplementedError)
+
 #: How long a listener may take over one blob; whether anything moves at all, ``patience`` watches.
 _LONGEST_READ = timedelta(hours=6)
 
@@ -66,7 +70,10 @@ def opened(place: ObjectUrl, credentials: dict[str, str], patience: float, retri
 def _settings(place: ObjectUrl) -> dict[str, str]:
     if place.scheme == "s3":
         settings = {
+            # Under both of its names, so that no variable of the environment goes before the URL.
             "endpoint": place.endpoint,
+            "aws_endpoint_url_s3": place.endpoint,
+            "conditional_put": "etag",
             "region": place.region,
             "virtual_hosted_style_request": "true" if place.virtual_hosted else "false",
             # One key at a time: what all that is compatible with S3 can do.
@@ -88,9 +95,7 @@ def need_asyncio() -> None:
     raise RuntimeError("ObjectBlobStore runs on asyncio only")
 
 
-def failure_of(
-    error: BaseError | OSError, name: str, *, missing: StorageUnavailable
-) -> StorageUnavailable:
+def failure_of(error: Exception, name: str, *, missing: StorageUnavailable) -> StorageUnavailable:
     """obstore's errors as ours. Their text holds URLs and what the server said: it goes no further."""
     status = _status_in(error)
     if isinstance(error, FileNotFoundError) or status == "404":

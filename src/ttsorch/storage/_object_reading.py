@@ -3,12 +3,17 @@
 from collections.abc import AsyncIterator
 
 import obstore
-from obstore.exceptions import BaseError
 
 from ttsorch._keys import checked
 from ttsorch.errors import BlobNotFound, StorageUnavailable, ValidationError
 from ttsorch.models import BlobInfo
-from ttsorch.storage._object_bucket import Bucket, failure_of, need_asyncio, no_bucket
+from ttsorch.storage._object_bucket import (
+    OBSTORE_ERRORS,
+    Bucket,
+    failure_of,
+    need_asyncio,
+    no_bucket,
+)
 
 _READ_CHUNK = 256 * 1024
 _PAGE = 1000
@@ -34,7 +39,7 @@ class Chunks(AsyncIterator[bytes]):
             raise StopAsyncIteration
         try:
             chunk = await self._next()
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=BlobNotFound())
         else:
             self._at += len(chunk)
@@ -77,7 +82,7 @@ class Listing(AsyncIterator[BlobInfo]):
     async def _next_page(self) -> list[BlobInfo]:
         try:
             page = await anext(self._pages)
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=no_bucket())
         else:
             return [

@@ -13,14 +13,20 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import obstore
-from obstore.exceptions import BaseError
 
 from ttsorch._audio import content_type_of
 from ttsorch._keys import checked
 from ttsorch.errors import BlobExists, BlobNotFound, StorageUnavailable
 from ttsorch.models import BlobInfo, BlobStream
 from ttsorch.storage._carrying import Beginning, carry
-from ttsorch.storage._object_bucket import failure_of, need_asyncio, no_bucket, opened, told
+from ttsorch.storage._object_bucket import (
+    OBSTORE_ERRORS,
+    failure_of,
+    need_asyncio,
+    no_bucket,
+    opened,
+    told,
+)
 from ttsorch.storage._object_reading import Chunks, Listing
 from ttsorch.storage._object_urls import parse_object_url
 from ttsorch.storage._reading import span
@@ -113,7 +119,7 @@ class ObjectBlobStore:
         lifetime = timedelta(seconds=max(1.0, min(expires_in, _LONGEST_LINK)))
         try:
             return await obstore.sign_async(self._bucket, "GET", key, lifetime)
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             # Not all credentials can sign. Then the media route serves the blob, which is only slower.
             logger.warning("no signed link: %s", told(error, self._name))
             return None
@@ -136,7 +142,7 @@ class ObjectBlobStore:
                 self._bucket, key, data, attributes=attributes, mode="create", use_multipart=False
             )
             return
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=no_bucket())
         await self._unless_stored(key, attributes[_MARK], failure)
 
@@ -158,7 +164,7 @@ class ObjectBlobStore:
                 max_concurrency=1,
             )
             return
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=no_bucket())
         await self._unless_stored(key, attributes[_MARK], failure)
 
@@ -182,7 +188,7 @@ class ObjectBlobStore:
     async def _look(self, key: str) -> _Found:
         try:
             answer = await obstore.get_async(self._bucket, key, options={"head": True})
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=BlobNotFound())
         else:
             attributes = answer.attributes
@@ -196,7 +202,7 @@ class ObjectBlobStore:
             return
         except FileNotFoundError:
             return  # harmless, as the protocol promises
-        except (BaseError, OSError) as error:
+        except OBSTORE_ERRORS as error:
             failure = failure_of(error, self._name, missing=no_bucket())
         raise failure
 
