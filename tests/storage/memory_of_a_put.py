@@ -37,6 +37,7 @@ async def main(url: str) -> None:
     stored = _peak()
     async with blobs.open("u1/g1/2.wav") as stream:
         assert sum([len(chunk) async for chunk in stream.chunks]) == SIZE
+    await blobs.aclose()
     sys.stdout.write(f"{stored - before:.1f} {_peak() - stored:.1f}\n")
 
 

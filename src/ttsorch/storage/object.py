@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+import anyio
 import obstore
 
 from ttsorch._audio import content_type_of
@@ -41,6 +42,8 @@ _PART = 5 * 1024 * 1024
 _LONGEST_LINK = 7 * 86_400.0
 #: In seconds: what a caller who is cancelled waits for at most.
 _CLEANUP = 30.0
+#: In seconds: what obstore's threads need some microseconds of, if they get a processor.
+_FAREWELL = 0.1
 
 #: Each put writes its own mark beside the blob, and so knows its own again when an answer was lost. A name
 #: that all three clouds take as that of a piece of metadata.
@@ -81,12 +84,13 @@ class ObjectBlobStore:
         self._name = place.scheme
         self._signs = place.signed_links
         self._bucket = opened(place, dict(credentials or {}), patience, retries)
+        self._used = False
 
     def __repr__(self) -> str:
         return f"ObjectBlobStore({self._name})"
 
     async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> BlobInfo:
-        need_asyncio()
+        self._begin()
         mark = secrets.token_hex(16)
         beginning = Beginning(chunks, ONE_REQUEST)
         attributes = {"Content-Type": content_type, _MARK: mark}
@@ -103,7 +107,7 @@ class ObjectBlobStore:
     async def open(
         self, key: str, *, start: int = 0, end: int | None = None
     ) -> AsyncIterator[BlobStream]:
-        need_asyncio()
+        self._begin()
         found = await self._look(checked(key))
         chunks = Chunks(self._bucket, self._name, key, *span(start, end, found.size))
         try:
@@ -112,7 +116,7 @@ class ObjectBlobStore:
             chunks.close()
 
     async def url(self, key: str, *, expires_in: float) -> str | None:
-        need_asyncio()
+        self._begin()
         checked(key)
         if not self._signs:
             return None
@@ -125,14 +129,24 @@ class ObjectBlobStore:
             return None
 
     async def delete(self, key: str) -> None:
-        need_asyncio()
+        self._begin()
         await self._remove(checked(key))
 
     def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        self._used = True
         return Listing(self._bucket, self._name, prefix)
 
     async def aclose(self) -> None:
-        """Nothing to close: connections that are idle close by themselves, within seconds."""
+        """Connections that are idle close by themselves, within seconds. What has to be waited for are
+        obstore's threads: they wake the event loop with an answer, and only then let go of Python. A
+        process that ends at that very moment is aborted (SIGABRT), and nobody says when it has passed."""
+        if self._used:
+            self._used = False
+            await anyio.sleep(_FAREWELL)
+
+    def _begin(self) -> None:
+        need_asyncio()
+        self._used = True
 
     async def _put_whole(
         self, key: str, attributes: dict[str, str], data: bytes, _: AsyncIterator[bytes]
