@@ -322,7 +322,7 @@ class Parts:
         self._opened("tasks", store)
         return store
 
-    def _open_blobs(self, url: str) -> BlobStore:
+    def _open_blobs(self, url: str, environ: Mapping[str, str]) -> BlobStore:
         blobs = MemoryBlobStore()
         self._opened("blobs", blobs)
         return blobs

@@ -144,7 +144,7 @@ async def open_orchestrator(
             store = await open_task_store(config.database_url)
         parts.push_async_callback(_close, store)
         with _naming("TTSORCH_BLOB_URL"):
-            blobs = open_blob_store(config.blob_url)
+            blobs = open_blob_store(config.blob_url, config.environ)
         parts.push_async_callback(_close, blobs)
         provider = load_provider(config.provider, config.environ)
         parts.push_async_callback(_close, provider)

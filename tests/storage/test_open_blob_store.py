@@ -53,7 +53,6 @@ def test_opening_touches_nothing(tmp_path: Path) -> None:
         "",
         "blobs",
         "/data/blobs",
-        "s3://bucket",
         "file:",
         "file://",
         "file://data/blobs",
