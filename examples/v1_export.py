@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from ttsorch.capabilities import check_encoding
-from ttsorch.errors import Category
+from ttsorch.errors import Category, ValidationError
 from ttsorch.models import ErrorInfo, Voice, VoiceSource
 
 Row = Mapping[str, object]
@@ -27,6 +27,16 @@ class Export:
     """What was taken out of the old backend."""
 
     folder: Path
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValidationError: a table is missing that every export has. A mistyped folder must not look like
+                an import of nothing that went well.
+        """
+        for name in ("voices.jsonl", "generations.jsonl"):
+            if not (self.folder / name).is_file():
+                raise ValidationError(f"There is no {name} in {self.folder}.", code="no_export")
 
     def rows(self, table: str) -> Iterator[Row]:
         """The rows of a table; a line that isn't one comes as an empty row, to be refused in its turn."""

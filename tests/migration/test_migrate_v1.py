@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -412,3 +413,25 @@ async def test_the_command_imports_for_the_reference_server(tmp_path: Path) -> N
     refused = await anyio.to_thread.run_sync(command)
     assert refused.returncode == 1
     assert refused.stderr == f"refused: voices {VOICE}: unknown source: None\n"
+
+
+@on_one_loop
+async def test_a_folder_that_is_no_export_is_an_error(tmp_path: Path) -> None:
+    """Instead of an import of nothing that went well: the folder may be mistyped, the dump have failed."""
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "voices.jsonl").write_text("")
+    for folder, missing in (("nowhere", "voices.jsonl"), ("half", "generations.jsonl")):
+        ended = await anyio.to_thread.run_sync(
+            partial(
+                subprocess.run,
+                [sys.executable, "-m", "examples.migrate_v1", str(tmp_path / folder)],
+                cwd=ROOT,
+                env=environment(tmp_path),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        )
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr == f"migrate: There is no {missing} in {tmp_path / folder}.\n"
