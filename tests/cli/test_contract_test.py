@@ -136,6 +136,10 @@ def test_tokens_may_come_from_the_environment(
             "The recording can't be read: No such file or directory.",
         ),
         (("--token", "unknown"), "The server does not know this token."),
+        (
+            ("--token", str(TOKENS.owner), "--other-token", "unknown"),
+            "The server does not know the other token.",
+        ),
         ((), "The server wants a token: give it with --token or TTSORCH_CONTRACT_TOKEN."),
     ],
 )
