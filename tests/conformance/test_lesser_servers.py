@@ -92,7 +92,7 @@ def test_words_that_the_contract_leaves_open_may_be_others() -> None:
     assert report.passed
     assert report.of("finalize-fields").outcome is Outcome.PASSED
     assert report.of("finalize-fields").notes[0] == (
-        'POST /api/clone/finalize: detail: ours says "voice_id is required.", this "That won\'t do."'
+        'POST /api/clone/finalize {}: detail: ours says "voice_id is required.", this "That won\'t do."'
     )
 
 
