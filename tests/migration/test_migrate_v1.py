@@ -32,6 +32,7 @@ from tests.migration.old_backend import (
 )
 from tests.server.running import ROOT, environment, running
 from tests.vendors.on_sockets import a_modal_voice, a_short_clip
+from ttsorch.errors import ValidationError
 from ttsorch.models import Attempt, Clip, Policy, SpeechRequest
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.providers.modal import ModalProvider
@@ -435,3 +436,21 @@ async def test_a_folder_that_is_no_export_is_an_error(tmp_path: Path) -> None:
         )
         assert (ended.returncode, ended.stdout) == (1, "")
         assert ended.stderr == f"migrate: There is no {missing} in {tmp_path / folder}.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"id": "broken', "A line of tasks.jsonl is not a JSON object."),
+        (b"\xff\xfe{\x00", "tasks.jsonl is not UTF-8."),
+    ],
+)
+async def test_tasks_that_can_not_be_read_stop_the_import(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    """Their generations would come without them, and no second run could mend that."""
+    write_export(tmp_path)
+    (tmp_path / "tasks.jsonl").write_bytes(content)
+    with pytest.raises(ValidationError) as caught:
+        Export(tmp_path)
+    assert caught.value.message == sentence
