@@ -10,7 +10,7 @@ from pathlib import Path
 import anyio
 
 from ttsorch.capabilities import check_encoding
-from ttsorch.errors import Category
+from ttsorch.errors import Category, ValidationError
 from ttsorch.models import ErrorInfo, Voice, VoiceSource
 
 Row = Mapping[str, object]
@@ -28,11 +28,32 @@ class Export:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            ValidationError: a table is missing that every export has: a mistyped folder must not look like
+                an import of nothing that went well. Or a task can't be read: its generation would be
+                imported without it, once and for all.
+        """
+        for name in ("voices.jsonl", "generations.jsonl"):
+            if not (self.folder / name).is_file():
+                raise ValidationError(f"There is no {name} in {self.folder}.", code="no_export")
+        if not all(self.rows("tasks")):
+            raise ValidationError("A line of tasks.jsonl is not a JSON object.", code="no_export")
+
     def rows(self, table: str) -> Iterator[Row]:
-        """The rows of a table; a line that isn't one comes as an empty row, to be refused in its turn."""
+        """The rows of a table; a line that isn't one comes as an empty row, to be refused in its turn.
+
+        Raises:
+            ValidationError: the file isn't UTF-8.
+        """
         path = self.folder / f"{table}.jsonl"
+        try:
+            text = path.read_text("utf-8") if path.exists() else ""
+        except UnicodeDecodeError:
+            raise ValidationError(f"{path.name} is not UTF-8.", code="no_export") from None
         # Not splitlines(): JSON lets a text hold the other line breaks of Unicode as they are.
-        for line in path.read_text("utf-8").split("\n") if path.exists() else ():
+        for line in text.split("\n"):
             if not line.strip():
                 continue
             try:

@@ -14,9 +14,11 @@ def owner_of(authorization: str) -> str | None:
     ``Config`` allows on a loopback address only."""
     if config.tokens is None:
         return LOCAL_OWNER
-    sent = authorization.removeprefix("Bearer ").encode()
+    scheme, _, credentials = authorization.partition(" ")
+    # Not every framework decodes headers in the same way; none of them may make this fail.
+    sent = credentials.strip().encode(errors="surrogateescape")
     # All are compared, each in constant time: how long it takes says nothing about any of them.
     known = [
         owner for token, owner in config.tokens.items() if hmac.compare_digest(token.encode(), sent)
     ]
-    return known[0] if known else None
+    return known[0] if known and scheme.lower() == "bearer" else None

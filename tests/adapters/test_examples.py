@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from examples.mounting import settings
 from tests.adapters.http import PATIENCE, Client
 from tests.server.speaking import loudest_sample
+from ttsorch.config import Config
 
 ROOT = Path(__file__).parents[2]
 
@@ -121,6 +123,28 @@ def test_each_example_speaks(name: str, tmp_path: Path) -> None:
         assert loudest_sample(audio.content) > 1000
         assert bob.get(f"/api/tasks/{task['task_id']}").status == 404
         assert Client(port, token="guessed").get("/api/tasks").status == 401
+
+
+@pytest.mark.parametrize(
+    ("sent", "owner"),
+    [
+        ("Bearer secret-a", "ann"),
+        ("bearer secret-b", "bob"),
+        ("secret-a", None),
+        ("Basic secret-a", None),
+        ("Bearer", None),
+        ("", None),
+        ("Bearer secret-\xe4", None),
+        ("Bearer \udcff\udcfe", None),
+    ],
+)
+def test_the_examples_know_a_bearer_token(
+    sent: str, owner: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing else (RFC 6750, the scheme in any case), whatever bytes are in the header."""
+    tokens = {"TTSORCH_TOKENS": "secret-a=ann,secret-b=bob"}
+    monkeypatch.setattr(settings, "config", Config.from_env(tokens))
+    assert settings.owner_of(sent) == owner
 
 
 # --- the page -----------------------------------------------------------------------------------------

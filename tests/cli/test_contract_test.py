@@ -72,6 +72,18 @@ def test_a_difference_is_exit_1_and_shown(ttsorch_command: Command, wrong_url: s
     )
 
 
+def test_a_difference_says_what_was_sent(ttsorch_command: Command) -> None:
+    """Of nine bodies that are refused at one address, which one wasn't."""
+    mutant = Mutant("", "", "POST /api/generate", lambda x: x.answer(422, {"detail": "No."}))
+    with serving(FakeJobProvider(), lambda app: Breaking(app, mutant)) as url:
+        result = ttsorch_command(
+            "contract-test", url, *GIVEN, "--only", "generate-not-json,generate-text-required"
+        )
+
+    assert "POST /api/generate the text \"{'text': 1}\": status\n" in result.stdout
+    assert 'POST /api/generate {"voice_id": "{missing.id}", "text": 42}: status\n' in result.stdout
+
+
 def test_what_does_not_apply_says_why(ttsorch_command: Command, url: str) -> None:
     """And is never counted as passed."""
     result = ttsorch_command(
@@ -136,6 +148,10 @@ def test_tokens_may_come_from_the_environment(
             "The recording can't be read: No such file or directory.",
         ),
         (("--token", "unknown"), "The server does not know this token."),
+        (
+            ("--token", str(TOKENS.owner), "--other-token", "unknown"),
+            "The server does not know the other token.",
+        ),
         ((), "The server wants a token: give it with --token or TTSORCH_CONTRACT_TOKEN."),
     ],
 )

@@ -92,7 +92,7 @@ def test_words_that_the_contract_leaves_open_may_be_others() -> None:
     assert report.passed
     assert report.of("finalize-fields").outcome is Outcome.PASSED
     assert report.of("finalize-fields").notes[0] == (
-        'POST /api/clone/finalize: detail: ours says "voice_id is required.", this "That won\'t do."'
+        'POST /api/clone/finalize {}: detail: ours says "voice_id is required.", this "That won\'t do."'
     )
 
 
@@ -204,6 +204,21 @@ def test_nobody_at_home_is_one_sentence() -> None:
         Unreachable, match=r"^There is no server to test: the server can't be reached\.$"
     ):
         run("http://127.0.0.1:9")
+
+
+def test_what_is_no_server_of_this_kind_is_one_sentence() -> None:
+    """A web site under a mistyped URL has hundreds of differences, and none of them says so."""
+
+    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"<h1>Hello</h1>"})
+
+    with (
+        serving(FakeJobProvider(), lambda app: site) as url,
+        pytest.raises(Unreachable, match=r"^There is no v1 server to test: .* /api is below\.$"),
+    ):
+        run(url)
 
 
 @pytest.mark.parametrize(

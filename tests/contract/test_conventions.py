@@ -142,6 +142,22 @@ async def test_configured_origins_may_call_and_others_may_not() -> None:
         assert "Idempotency-Key" in preflight.headers["access-control-allow-headers"]
 
 
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "https://a.example",
+        ("https://a.example/",),
+        ("a.example",),
+        ("https://A.example",),
+        ("https://b.example", ""),
+    ],
+)
+async def test_an_origin_that_no_browser_sends_is_refused(origins: tuple[str, ...]) -> None:
+    """It would allow nobody, without a word; and a string alone every part of itself."""
+    with pytest.raises(ConfigurationError, match=r"like https://app\.example"):
+        Cors(origins)
+
+
 async def test_any_origin_can_be_allowed() -> None:
     """For an API whose users all bring their own token."""
     async with a_world(cors=Cors(("*",))) as world:

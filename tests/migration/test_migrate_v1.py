@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -31,6 +32,7 @@ from tests.migration.old_backend import (
 )
 from tests.server.running import ROOT, environment, running
 from tests.vendors.on_sockets import a_modal_voice, a_short_clip
+from ttsorch.errors import ValidationError
 from ttsorch.models import Attempt, Clip, Policy, SpeechRequest
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.providers.modal import ModalProvider
@@ -412,3 +414,43 @@ async def test_the_command_imports_for_the_reference_server(tmp_path: Path) -> N
     refused = await anyio.to_thread.run_sync(command)
     assert refused.returncode == 1
     assert refused.stderr == f"refused: voices {VOICE}: unknown source: None\n"
+
+
+@on_one_loop
+async def test_a_folder_that_is_no_export_is_an_error(tmp_path: Path) -> None:
+    """Instead of an import of nothing that went well: the folder may be mistyped, the dump have failed."""
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "voices.jsonl").write_text("")
+    for folder, missing in (("nowhere", "voices.jsonl"), ("half", "generations.jsonl")):
+        ended = await anyio.to_thread.run_sync(
+            partial(
+                subprocess.run,
+                [sys.executable, "-m", "examples.migrate_v1", str(tmp_path / folder)],
+                cwd=ROOT,
+                env=environment(tmp_path),
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+        )
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr == f"migrate: There is no {missing} in {tmp_path / folder}.\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b'{"id": "broken', "A line of tasks.jsonl is not a JSON object."),
+        (b"\xff\xfe{\x00", "tasks.jsonl is not UTF-8."),
+    ],
+)
+async def test_tasks_that_can_not_be_read_stop_the_import(
+    tmp_path: Path, content: bytes, sentence: str
+) -> None:
+    """Their generations would come without them, and no second run could mend that."""
+    write_export(tmp_path)
+    (tmp_path / "tasks.jsonl").write_bytes(content)
+    with pytest.raises(ValidationError) as caught:
+        Export(tmp_path)
+    assert caught.value.message == sentence

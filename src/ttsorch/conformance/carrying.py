@@ -8,7 +8,7 @@ import anyio
 
 from ttsorch.conformance.client import Answer, Client, NoAnswer
 from ttsorch.conformance.matching import ABSENT, at_path
-from ttsorch.conformance.payloads import Clip, Payload, a_tone, payload
+from ttsorch.conformance.payloads import Clip, Payload, a_tone, described, payload
 from ttsorch.conformance.polling import Pace, poll_until
 from ttsorch.conformance.probing import Tokens
 from ttsorch.conformance.redaction import Redaction
@@ -163,7 +163,8 @@ class Carrier:
     def _name(self, step: Step) -> str:
         # As it is in the data: what was filled in may be a secret, and says less.
         where = step.path or f"the link {step.url}"
-        return f"{step.method} {where}{f' ({step.say})' if step.say else ''}"
+        sent = f" {described(step.body)}" if step.body else ""
+        return f"{step.method} {where}{sent}{f' ({step.say})' if step.say else ''}"
 
     def _save(self, step: Step, answer: Answer) -> None:
         for name, source in step.save.items():

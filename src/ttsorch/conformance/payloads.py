@@ -16,6 +16,8 @@ _BOUNDARY = "ttsorch-contract-test-7f3a9c"
 #: In hertz; the lowest that every known vendor clones from.
 _RATE = 24_000
 _CLIP_SECONDS = 4.0
+#: Of a body that is shown with a difference, in characters.
+_MOST_WORDS = 160
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,25 @@ def payload(body: Content | None, values: Mapping[str, object], clip: Clip) -> P
     if body.wav_bytes is not None:
         return Payload(_wav(body.wav_bytes), "audio/wav")
     return Payload(clip.content, clip.content_type)
+
+
+def described(body: Content) -> str:
+    """What is sent, in words, so that requests to one address can be told apart. As it is in the data: no
+    value is filled in."""
+    if "data" in body.model_fields_set:
+        words = json.dumps(body.data, ensure_ascii=False)
+    elif body.multipart is not None:
+        parts = {part.name: part.file or part.value for part in body.multipart}
+        words = f"the form {json.dumps(parts, ensure_ascii=False)}"
+    elif body.text is not None:
+        words = f"the text {json.dumps(body.text, ensure_ascii=False)}"
+    elif body.base64 is not None:
+        words = f"the bytes {base64.b64decode(body.base64)!r}"
+    elif body.wav_bytes is not None:
+        words = f"a WAV of {body.wav_bytes} bytes"
+    else:
+        words = "a recording"
+    return words if len(words) <= _MOST_WORDS else f"{words[:_MOST_WORDS]}…"
 
 
 @cache

@@ -28,11 +28,16 @@ class Plan:
         """What somebody who pays the bill should know before."""
         cost = self.cost
         if not cost.speeches and not cost.voices:
-            return f"{len(self.cases)} cases; nothing is spoken and no voice is made."
+            return f"{_many(len(self.cases), 'case')}; nothing is spoken and no voice is made."
+        speeches = _many(cost.speeches, "short speech", "short speeches")
         return (
-            f"{len(self.cases)} cases. This makes up to {cost.speeches} short speeches and"
-            f" {cost.voices} voices; what it makes it deletes."
+            f"{_many(len(self.cases), 'case')}. This makes up to {speeches} and"
+            f" {_many(cost.voices, 'voice')}; what it makes it deletes."
         )
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count} {one if count == 1 else several or f'{one}s'}"
 
 
 def plan(*, rows: Collection[str] = (), only: Collection[str] = (), paid: bool = True) -> Plan:

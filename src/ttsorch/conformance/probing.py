@@ -77,18 +77,28 @@ async def first_values(
     """The values that the cases begin with.
 
     Raises:
-        Unreachable: nothing answers.
-        ValidationError: it answers, but not to this token.
+        Unreachable: nothing answers, or what does isn't a server of this kind.
+        ValidationError: it answers, but not to these tokens.
     """
     try:
-        await client.ask("GET", f"{base}/api/health", {})
+        health = await client.ask("GET", f"{base}/api/health", {})
         languages = await client.ask("GET", f"{base}/api/languages", {})
-        headers = {"authorization": f"Bearer {tokens.owner}"} if tokens.owner else {}
-        voices = await client.ask("GET", base + _VOICES, headers)
+        voices = await _listed(client, base, tokens.owner)
+        if tokens.other and voices.status != 401:
+            others = await _listed(client, base, tokens.other)
+        else:
+            others = voices
     except NoAnswer as error:
         raise Unreachable(f"There is no server to test: {error}.") from None
+    if not any(isinstance(_json(answer), Mapping) for answer in (health, languages, voices)):
+        raise Unreachable(
+            "There is no v1 server to test: neither /api/health nor /api/languages is JSON there."
+            " The URL has to be the one that /api is below."
+        )
     if voices.status == 401:
         raise _not_let_in(tokens)
+    if others.status == 401:
+        raise _refused("The server does not know the other token.", "other_token")
     run = uuid.uuid4().hex[:8]
     values: dict[str, object] = {"missing.id": str(uuid.uuid4()), "run.id": run}
     values |= _about(_json(languages))
@@ -98,12 +108,22 @@ async def first_values(
     return values
 
 
+async def _listed(client: Client, base: str, token: str | None) -> Answer:
+    """The voices, as the user with this token sees them."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    return await client.ask("GET", base + _VOICES, headers)
+
+
 def _not_let_in(tokens: Tokens) -> ValidationError:
     if tokens.owner is None:
-        sentence = "The server wants a token: give it with --token or TTSORCH_CONTRACT_TOKEN."
-    else:
-        sentence = "The server does not know this token."
-    return ValidationError(sentence, code="token_refused", field="token")
+        return _refused(
+            "The server wants a token: give it with --token or TTSORCH_CONTRACT_TOKEN.", "token"
+        )
+    return _refused("The server does not know this token.", "token")
+
+
+def _refused(sentence: str, field: str) -> ValidationError:
+    return ValidationError(sentence, code="token_refused", field=field)
 
 
 def _about(languages: object) -> Mapping[str, object]:

@@ -19,7 +19,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as the contract says. ``request`` is the method and the path."""
+    """One thing that is not as the contract says. ``request`` is the method, the path
+    and what was sent, as they are in the data."""
 
     request: str
     about: str
