@@ -140,8 +140,11 @@ class Casting:
             await voices.add_voice(task.voice)
         if paid or task.status is Status.COMPLETED:
             voice = await voices.get_voice(task.owner, task.voice.id)
-            if voice is not None or task.error is None:
-                return _still_there(voice)
+            if voice is not None:
+                return voice
+            if task.error is None:
+                # It was made, and deleted since: its id is taken for good.
+                raise _exists()
         if task.status.terminal and task.error is not None:
             raise task.error.as_error()
         raise ProviderUnavailable(

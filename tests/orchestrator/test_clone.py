@@ -332,13 +332,14 @@ async def test_a_stranger_cannot_take_an_id_over(
 
 
 async def test_a_deleted_voice_is_not_made_again() -> None:
-    """Its id stays taken: no second call, and no voice."""
+    """Its id stays taken, as it does where a clone makes no call: no second call, and no voice."""
     world = World(provider := FakeCastingProvider())
     async with world.running() as tts:
         await uploaded_and_cloned(tts)
         await tts.delete_voice(VOICE, owner=OWNER)
-        with pytest.raises(NotFound):
+        with pytest.raises(ValidationError) as refused:
             await uploaded_and_cloned(tts)
+    assert refused.value.code == "voice_exists"
     assert provider.ledger.submits == 1
 
 

@@ -45,6 +45,7 @@ from ttsorch.models import (
     BlobInfo,
     BlobStream,
     Clip,
+    Effect,
     Generation,
     Job,
     Limits,
@@ -596,12 +597,18 @@ async def test_an_answer_outlives_a_database_that_is_away_for_a_while(
     monkeypatch.setattr("ttsorch._journal._WRITE_PAUSE", 0.1)
     refused = 0
 
-    async def flaky(task: Task, generation: Generation | None, *, expected_version: int) -> bool:
+    async def flaky(
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
+    ) -> bool:
         nonlocal refused
         if task.voice.provider_voice_id and refused < 6:
             refused += 1
             raise StorageUnavailable(code="away")
-        return await replace_row(task, generation, expected_version=expected_version)
+        return await replace_row(task, generation, expected_version=expected_version, effect=effect)
 
     monkeypatch.setattr(world.tasks, "replace", flaky)
     async with world.running() as tts:

@@ -185,8 +185,6 @@ _FINALIZE = Operation(
         CANNOT_CLONE,
         NO_ROOM,
         LANGUAGE_UNSUPPORTED,
-        # It was made, and then deleted.
-        VOICE_NOT_FOUND,
         Refusal(409, "voice_exists", "This voice exists already."),
         *RECORDING,
         *MAKING,
