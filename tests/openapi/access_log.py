@@ -8,7 +8,7 @@ from ttsorch.contract.handler import ROUTES
 from ttsorch.contract.routing import Router
 from ttsorch.errors import NotFound
 
-_LINE = re.compile(r"^\S+ \S+ ([A-Z]+) (.*?) (\d{3}|left) \d+ ms ")
+_LINE = re.compile(r"^\S+ \S+ INFO ([A-Z]+) (.*?) (\d{3}|left) \d+ ms ")
 _ROUTER = Router(ROUTES)
 
 
