@@ -115,6 +115,10 @@ class VoiceStoreSuite:
         assert not await store.delete_voice(ANNA, "missing")
         assert await store.get_voice(ANNA, voice.id) is None
         assert (await store.list_voices(ANNA)).items == ()
+        kept = await store.get_voice(ANNA, voice.id, include_deleted=True)
+        assert kept == replace(voice, deleted_at=kept and kept.deleted_at)
+        assert kept.deleted_at is not None
+        assert await store.get_voice(BEN, voice.id, include_deleted=True) is None
 
     async def test_list_voices_by_page(self, store: TaskAndVoiceStore) -> None:
         """Newest first; pages follow on one another, also where times are equal, to an empty one."""
