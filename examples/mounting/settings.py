@@ -14,7 +14,8 @@ def owner_of(authorization: str) -> str | None:
     ``Config`` allows on a loopback address only."""
     if config.tokens is None:
         return LOCAL_OWNER
-    sent = authorization.removeprefix("Bearer ").encode()
+    # aiohttp hands bytes that are no UTF-8 over as surrogates.
+    sent = authorization.removeprefix("Bearer ").encode("utf-8", "surrogateescape")
     # All are compared, each in constant time: how long it takes says nothing about any of them.
     known = [
         owner for token, owner in config.tokens.items() if hmac.compare_digest(token.encode(), sent)
