@@ -8,11 +8,14 @@ import flask
 import httpx
 import pytest
 from django.db import DEFAULT_DB_ALIAS
+from django.http import HttpRequest
+from django.test import Client
 from fastapi import Depends, FastAPI, Header, HTTPException
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.adapters import django_site
 from tests.adapters.test_sync_bridge import JOB, Site
 from tests.contract.world import a_world
 from ttsorch.adapters.django import contract_urls
@@ -149,6 +152,36 @@ def test_a_body_that_flask_has_kept_is_read_again(site: Site) -> None:
     app.before_request(lambda: seen.append(flask.request.get_data()))
     assert app.test_client().post("/api/generate", data=JOB).status_code == 200
     assert seen == [JOB]
+
+
+def test_a_form_that_flask_has_read_is_the_hosts_mistake(site: Site) -> None:
+    """Not the client's: it gets an answer in the contract's shape, and the log says what to look for."""
+    app = flask.Flask(__name__)
+    app.register_blueprint(contract_blueprint(site.tts, make_handler, ann))
+    app.before_request(lambda: flask.request.form.get("token") and None)
+    answer = app.test_client().post("/api/voices/design", data={"name": "Vera"})
+    assert (answer.status_code, answer.get_json()["code"]) == (500, "body_taken")
+    empty = app.test_client().post("/api/generate", content_type="application/json")
+    assert (empty.status_code, empty.get_json()["detail"]) == (400, "Invalid JSON body")
+
+
+def test_a_form_that_django_has_read_is_the_hosts_mistake(site: Site) -> None:
+    """The same; what the host has looked at as bytes is read again."""
+    django_site.configure()
+
+    def by_form(request: HttpRequest) -> str:
+        return str(request.POST.get("owner", "ann"))
+
+    def by_bytes(request: HttpRequest) -> str:
+        return "ann" if b"Vera" in request.body else ""
+
+    told = []
+    for authenticate in (by_form, by_bytes):
+        django_site.serve_urls(contract_urls(site.tts, make_handler, authenticate), "")
+        answer = Client().post("/api/voices/design", {"name": "Vera"})
+        told.append((answer.status_code, answer.json()["detail"]))
+    assert told[0][0] == 500
+    assert told[1] == (400, "Preview text is required.")
 
 
 def test_a_blueprint_can_be_registered_in_another_one(site: Site) -> None:
