@@ -4,13 +4,17 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, cast
 
+import anyio
 import flask
 import httpx
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 from django.db import DEFAULT_DB_ALIAS
 from django.http import HttpRequest
 from django.test import Client
-from fastapi import Depends, FastAPI, Header, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -18,6 +22,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.adapters import django_site
 from tests.adapters.test_sync_bridge import JOB, Site
 from tests.contract.world import a_world
+from ttsorch.adapters.aiohttp import add_contract
 from ttsorch.adapters.django import contract_urls
 from ttsorch.adapters.fastapi import contract_router
 from ttsorch.adapters.flask import contract_blueprint
@@ -84,6 +89,55 @@ async def test_the_hosts_dependencies_run_before_the_contract(route: Route) -> N
                 member = await client.request(asked, path, headers={"x-member": "1"})
                 assert member.status_code != 402
                 assert "x-request-id" in member.headers
+
+
+async def reads_all(request: Request) -> None:
+    await request.body()
+
+
+async def reads_a_form(request: Request) -> None:
+    async with request.form():
+        pass
+
+
+@pytest.mark.anyio
+async def test_a_dependency_may_have_read_the_body() -> None:
+    """To check a signature, say. What it made a form of can't be read twice: its mistake, not the client's,
+    and nobody waits for what will not come."""
+    async with a_world() as world:
+        told = []
+        for dependency in (reads_all, reads_a_form):
+            app = FastAPI()
+            router = contract_router(world.handler, ann)
+            app.include_router(router, dependencies=[Depends(dependency)])
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                with anyio.fail_after(10):
+                    job = await client.post("/api/generate", content=JOB)
+                    form = await client.post("/api/voices/design", files={"audio": b"x"})
+                    empty = await client.get("/api/tasks")
+                told.append((job.status_code, form.json()["code"], empty.status_code))
+        assert told == [(200, "name_invalid", 200), (200, "body_taken", 200)]
+
+
+# --- aiohttp ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_middleware_may_have_read_the_body() -> None:
+    """aiohttp keeps what was read at once."""
+
+    @web.middleware
+    async def reads(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.read()
+        return await handler(request)
+
+    async with a_world() as world:
+        app = web.Application(middlewares=[reads])
+        add_contract(app, world.handler, ann)
+        async with TestServer(app) as server, httpx.AsyncClient() as client:
+            job = await client.post(str(server.make_url("/api/generate")), content=JOB)
+        assert job.status_code == 200
 
 
 # --- Litestar -----------------------------------------------------------------------------------------

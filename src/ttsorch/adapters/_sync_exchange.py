@@ -39,18 +39,6 @@ class SyncRequest:
     peer: str | None
 
 
-class BodyTaken(InternalError):
-    """The host has read the body as a form, and it can't be read twice. It isn't the client's fault, which
-    is what an empty body would look like."""
-
-    default_code = "body_taken"
-
-    def __init__(self) -> None:
-        super().__init__(
-            detail="authenticate, or middleware, has read the form in the body before the contract could"
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _Ended:
     """The task on the loop is over; ``error`` is why, unless it has done all that it had to."""

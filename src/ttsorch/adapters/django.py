@@ -38,9 +38,10 @@ from django.urls import URLPattern, re_path
 from django.views.decorators.csrf import csrf_exempt
 
 from ttsorch.adapters._sync_bridge import Chunks, MakeHandler, SyncBridge, SyncResponse
-from ttsorch.adapters._sync_exchange import BodyTaken, SyncRequest
+from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
+from ttsorch.contract.exchange import BodyTaken
 from ttsorch.sync import SyncOrchestrator
 
 logger = logging.getLogger("ttsorch.contract")

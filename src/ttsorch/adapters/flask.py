@@ -32,9 +32,10 @@ from werkzeug.exceptions import ClientDisconnected
 from werkzeug.routing import BaseConverter, Rule
 
 from ttsorch.adapters._sync_bridge import MakeHandler, SyncBridge
-from ttsorch.adapters._sync_exchange import BodyTaken, SyncRequest
+from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
+from ttsorch.contract.exchange import BodyTaken
 from ttsorch.sync import SyncOrchestrator
 
 #: From a request to the id of who is asking; None if that is nobody known.
