@@ -115,7 +115,7 @@ async def _voice(export: Export, target: Target, row: Row) -> str:
         return PRESENT
     object_key = text_in(row, "reference_object_key")
     if object_key:
-        clip = await export.read(object_key)
+        clip = await export.read(object_key, owner=owner_in(row))
         key = imported_clip_key(clip, owner=owner_in(row), voice_id=voice.id)
         voice = replace(voice, reference_audio_key=key)
         if not target.dry_run:
@@ -203,7 +203,7 @@ def _spoken_by(row: Row, voices: Mapping[str, Row]) -> Voice:
 async def _audio(export: Export, target: Target, row: Row) -> StoredAudio | None:
     if row.get("status") != Phase.COMPLETED:
         return None
-    data = await export.read(required(row, "audio_object_key"))
+    data = await export.read(required(row, "audio_object_key"), owner=owner_in(row))
     told = row.get("duration_seconds")
     duration = float(told) if isinstance(told, int | float) else None
     audio = await imported_speech(

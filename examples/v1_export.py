@@ -62,10 +62,14 @@ class Export:
                 row = None
             yield row if isinstance(row, dict) else {}
 
-    async def read(self, object_key: str) -> bytes:
+    async def read(self, object_key: str, *, owner: str) -> bytes:
+        """The file behind a row of ``owner``. The old server refused a key that isn't under its owner's
+        prefix (contract R8): copied here, it would become theirs, whoever's it was."""
         root = (self.folder / "objects").resolve()
-        path = (root / object_key).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
+        home, path = (root / owner).resolve(), (root / object_key).resolve()
+        if home.parent != root or not path.is_relative_to(home):
+            raise Refused(f"its audio is not under its owner's prefix: {object_key}")
+        if not path.is_file():
             raise Refused(f"its audio is not in the export: {object_key}")
         return await anyio.Path(path).read_bytes()
 

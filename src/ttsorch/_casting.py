@@ -239,8 +239,11 @@ class Casting:
         while True:
             number += 1
             voice_id = _design_id(owner, digest, *words, str(number))
-            if voice := await voices.get_voice(owner, voice_id):
-                return voice
+            if voice := await voices.get_voice(owner, voice_id, include_deleted=True):
+                if voice.deleted_at is None:
+                    return voice
+                # Nothing is written for an id that is used up: there may be many.
+                continue
             try:
                 return await self._adopt_as(
                     voice_id,

@@ -330,8 +330,10 @@ class VoiceStore(Protocol):
         """Insert a voice; False if its id is taken, whoever has it."""
         ...
 
-    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
-        """The voice, unless it is missing, deleted or another owner's."""
+    async def get_voice(
+        self, owner: str, voice_id: str, *, include_deleted: bool = False
+    ) -> Voice | None:
+        """The voice, unless it is missing or another owner's; or deleted, when that counts."""
         ...
 
     async def list_voices(

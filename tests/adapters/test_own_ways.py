@@ -4,17 +4,25 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Any, cast
 
+import anyio
 import flask
 import httpx
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from aiohttp.typedefs import Handler
 from django.db import DEFAULT_DB_ALIAS
-from fastapi import Depends, FastAPI, Header, HTTPException
+from django.http import HttpRequest
+from django.test import Client
+from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from litestar import Litestar
 from litestar.types import Receive, Scope, Send
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from tests.adapters import django_site
 from tests.adapters.test_sync_bridge import JOB, Site
 from tests.contract.world import a_world
+from ttsorch.adapters.aiohttp import add_contract
 from ttsorch.adapters.django import contract_urls
 from ttsorch.adapters.fastapi import contract_router
 from ttsorch.adapters.flask import contract_blueprint
@@ -83,6 +91,55 @@ async def test_the_hosts_dependencies_run_before_the_contract(route: Route) -> N
                 assert "x-request-id" in member.headers
 
 
+async def reads_all(request: Request) -> None:
+    await request.body()
+
+
+async def reads_a_form(request: Request) -> None:
+    async with request.form():
+        pass
+
+
+@pytest.mark.anyio
+async def test_a_dependency_may_have_read_the_body() -> None:
+    """To check a signature, say. What it made a form of can't be read twice: its mistake, not the client's,
+    and nobody waits for what will not come."""
+    async with a_world() as world:
+        told = []
+        for dependency in (reads_all, reads_a_form):
+            app = FastAPI()
+            router = contract_router(world.handler, ann)
+            app.include_router(router, dependencies=[Depends(dependency)])
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                with anyio.fail_after(10):
+                    job = await client.post("/api/generate", content=JOB)
+                    form = await client.post("/api/voices/design", files={"audio": b"x"})
+                    empty = await client.get("/api/tasks")
+                told.append((job.status_code, form.json()["code"], empty.status_code))
+        assert told == [(200, "name_invalid", 200), (200, "body_taken", 200)]
+
+
+# --- aiohttp ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+async def test_middleware_may_have_read_the_body() -> None:
+    """aiohttp keeps what was read at once."""
+
+    @web.middleware
+    async def reads(request: web.Request, handler: Handler) -> web.StreamResponse:
+        await request.read()
+        return await handler(request)
+
+    async with a_world() as world:
+        app = web.Application(middlewares=[reads])
+        add_contract(app, world.handler, ann)
+        async with TestServer(app) as server, httpx.AsyncClient() as client:
+            job = await client.post(str(server.make_url("/api/generate")), content=JOB)
+        assert job.status_code == 200
+
+
 # --- Litestar -----------------------------------------------------------------------------------------
 
 
@@ -149,6 +206,36 @@ def test_a_body_that_flask_has_kept_is_read_again(site: Site) -> None:
     app.before_request(lambda: seen.append(flask.request.get_data()))
     assert app.test_client().post("/api/generate", data=JOB).status_code == 200
     assert seen == [JOB]
+
+
+def test_a_form_that_flask_has_read_is_the_hosts_mistake(site: Site) -> None:
+    """Not the client's: it gets an answer in the contract's shape, and the log says what to look for."""
+    app = flask.Flask(__name__)
+    app.register_blueprint(contract_blueprint(site.tts, make_handler, ann))
+    app.before_request(lambda: flask.request.form.get("token") and None)
+    answer = app.test_client().post("/api/voices/design", data={"name": "Vera"})
+    assert (answer.status_code, answer.get_json()["code"]) == (500, "body_taken")
+    empty = app.test_client().post("/api/generate", content_type="application/json")
+    assert (empty.status_code, empty.get_json()["detail"]) == (400, "Invalid JSON body")
+
+
+def test_a_form_that_django_has_read_is_the_hosts_mistake(site: Site) -> None:
+    """The same; what the host has looked at as bytes is read again."""
+    django_site.configure()
+
+    def by_form(request: HttpRequest) -> str:
+        return str(request.POST.get("owner", "ann"))
+
+    def by_bytes(request: HttpRequest) -> str:
+        return "ann" if b"Vera" in request.body else ""
+
+    told = []
+    for authenticate in (by_form, by_bytes):
+        django_site.serve_urls(contract_urls(site.tts, make_handler, authenticate), "")
+        answer = Client().post("/api/voices/design", {"name": "Vera"})
+        told.append((answer.status_code, answer.json()["detail"]))
+    assert told[0][0] == 500
+    assert told[1] == (400, "Preview text is required.")
 
 
 def test_a_blueprint_can_be_registered_in_another_one(site: Site) -> None:

@@ -184,6 +184,19 @@ async def test_a_voice_that_was_deleted_can_be_made_again(
         assert len(seen) == 3
 
 
+@pytest.mark.parametrize("provider", [FakeCastingProvider, FakeDesigningJobProvider])
+async def test_deleting_and_making_again_leaves_one_recording_each(
+    provider: type[FakeCastingProvider | FakeDesigningJobProvider],
+) -> None:
+    """What was deleted is passed over without writing anything, so that the tenth time costs no more than
+    the first, and leaves nothing that only the collection of orphans finds."""
+    async with a_world(provider()) as world:
+        for times in range(1, 6):
+            saved = await save(world, A_FORM, tone_wav())
+            assert (await world.ask("DELETE", f"/api/voices/{saved.json['id']}")).status == 200
+            assert len([blob async for blob in world.blobs.list("")]) == times
+
+
 async def test_another_name_text_or_recording_is_another_voice() -> None:
     """Only the very same form is a double click; and owners never share one."""
     async with a_world(FakeDesigningJobProvider()) as world:

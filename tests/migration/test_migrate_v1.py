@@ -215,14 +215,20 @@ async def test_another_owners_task_is_nobodys(tmp_path: Path) -> None:
         ({"created_at": "yesterday"}, "created_at is no time"),
         ({"created_at": None}, "created_at is missing"),
         ({"audio_object_key": None}, "audio_object_key is missing"),
-        ({"audio_object_key": "lost.wav"}, "its audio is not in the export: lost.wav"),
-        (
-            {"audio_object_key": "../voices.jsonl"},
-            "its audio is not in the export: ../voices.jsonl",
+        ({"audio_object_key": "ann/lost.wav"}, "its audio is not in the export: ann/lost.wav"),
+        *(
+            ({"audio_object_key": key}, f"its audio is not under its owner's prefix: {key}")
+            for key in (
+                "../voices.jsonl",
+                "bob/generations/4.wav",
+                "ann/../bob/generations/4.wav",
+                "annabel/1.wav",
+            )
         ),
-        ({"audio_object_key": "page.html"}, "The file is not audio."),
+        ({"user_id": "."}, "its audio is not under its owner's prefix: ann/generations/1.wav"),
+        ({"audio_object_key": "ann/page.html"}, "The file is not audio."),
         (
-            {"audio_object_key": "cut.wav", "duration_seconds": None},
+            {"audio_object_key": "ann/cut.wav", "duration_seconds": None},
             "The audio is broken, and nobody says how long it lasts.",
         ),
     ],
@@ -231,7 +237,11 @@ async def test_a_generation_that_can_not_be_imported_says_why(
     tmp_path: Path, wrong: Row, reason: str
 ) -> None:
     """And leaves no trace: no row, no audio."""
-    files = old_backend.objects() | {"page.html": b"<html>404</html>", "cut.wav": SPEECH[:100]}
+    files = old_backend.objects() | {
+        "ann/page.html": b"<html>404</html>",
+        "ann/cut.wav": SPEECH[:100],
+        "annabel/1.wav": SPEECH,
+    }
     rows = [old_backend.generation_rows()[0] | wrong]
     write_export(tmp_path, voices=[], generations=rows, files=files)
     async with a_world() as world:
@@ -246,7 +256,14 @@ async def test_a_generation_that_can_not_be_imported_says_why(
     [
         ({"source": "builtin"}, "unknown source: builtin"),
         ({"name": ""}, "name is missing"),
-        ({"reference_object_key": "lost.wav"}, "its audio is not in the export: lost.wav"),
+        (
+            {"reference_object_key": "ann/lost.wav"},
+            "its audio is not in the export: ann/lost.wav",
+        ),
+        (
+            {"reference_object_key": "bob/generations/4.wav"},
+            "its audio is not under its owner's prefix: bob/generations/4.wav",
+        ),
     ],
 )
 async def test_a_voice_that_can_not_be_imported_says_why(

@@ -95,6 +95,9 @@ def _headers(request: web.Request) -> dict[str, str]:
 
 async def _body(request: web.Request) -> AsyncGenerator[bytes, None]:
     try:
+        if request.content.at_eof():
+            # Nothing is left; but a middleware that wanted all of it has kept it.
+            yield await request.read()
         async for chunk in request.content.iter_any():
             yield chunk
     except (OSError, ClientPayloadError, HttpProcessingError):

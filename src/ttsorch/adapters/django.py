@@ -41,6 +41,7 @@ from ttsorch.adapters._sync_bridge import Chunks, MakeHandler, SyncBridge, SyncR
 from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
+from ttsorch.contract.exchange import BodyTaken
 from ttsorch.sync import SyncOrchestrator
 
 logger = logging.getLogger("ttsorch.contract")
@@ -95,7 +96,23 @@ def _reader(request: HttpRequest) -> Callable[[int], bytes]:
     if meta.get("wsgi.input_terminated") and not meta.get("CONTENT_LENGTH"):
         stream = meta["wsgi.input"]
         return lambda size: bytes(stream.read(size))
-    return request.read
+    return _Body(request).read
+
+
+class _Body:
+    """The body of a request, if the host hasn't made a form of it (``request.POST``). One that it has kept
+    (``request.body``) is read again."""
+
+    def __init__(self, incoming: HttpRequest) -> None:
+        self._incoming = incoming
+        self._is_ours = False
+
+    def read(self, size: int) -> bytes:
+        kept = hasattr(self._incoming, "_body")
+        if not self._is_ours and getattr(self._incoming, "_read_started", False) and not kept:
+            raise BodyTaken
+        self._is_ours = True
+        return self._incoming.read(size)
 
 
 def _answer(response: SyncResponse, *, is_async: bool) -> HttpResponseBase:

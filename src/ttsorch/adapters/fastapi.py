@@ -19,10 +19,11 @@ from collections.abc import Awaitable, Callable
 from typing import TypedDict, cast
 
 from fastapi import APIRouter, Request, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from ttsorch.adapters.starlette import EVERYTHING, Authenticate, ContractEndpoint
 from ttsorch.contract import ContractHandler
+from ttsorch.contract.exchange import BodyTaken
 from ttsorch.contract.handler import ROUTES
 from ttsorch.contract.openapi import standalone
 from ttsorch.contract.openapi.vocabulary import JsonObject
@@ -48,22 +49,45 @@ def contract_router(
 class _Answer(Response):
     """The contract's own answer, once FastAPI has done everything that comes before it."""
 
-    def __init__(self, contract: ContractEndpoint, matched: str) -> None:
+    def __init__(self, contract: ContractEndpoint, request: Request, matched: str) -> None:
         super().__init__()
         self._contract = contract
+        self._request = request
         self._matched = matched
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        receive = _from_the_beginning(self._request, receive)
         await self._contract.answer(scope, receive, send, matched=self._matched)
         if self.background is not None:
             await self.background()
+
+
+def _from_the_beginning(request: Request, receive: Receive) -> Receive:
+    """``receive``, if need be with the body once more that a dependency of the host's has read: of what was
+    received once, nothing would come again, and the contract would wait for it."""
+    if not getattr(request, "_stream_consumed", False):
+        return receive
+    kept: bytes | None = getattr(request, "_body", None)
+    had_one = request.headers.get("content-length", "0") != "0"
+    begun = False
+
+    async def again() -> Message:
+        nonlocal begun
+        if begun:
+            return await receive()
+        begun = True
+        if kept is None and (had_one or "transfer-encoding" in request.headers):
+            raise BodyTaken
+        return {"type": "http.request", "body": kept or b"", "more_body": False}
+
+    return again
 
 
 def _endpoint(contract: ContractEndpoint, route: Route) -> Callable[[Request], Awaitable[Response]]:
     template = route.path.replace(":path}", "}")
 
     async def endpoint(request: Request) -> Response:
-        return _Answer(contract, template.format_map(request.path_params))
+        return _Answer(contract, request, template.format_map(request.path_params))
 
     return endpoint
 

@@ -35,6 +35,7 @@ from ttsorch.adapters._sync_bridge import MakeHandler, SyncBridge
 from ttsorch.adapters._sync_exchange import SyncRequest
 from ttsorch.adapters._wsgi import headers_of
 from ttsorch.contract import ClientGone
+from ttsorch.contract.exchange import BodyTaken
 from ttsorch.sync import SyncOrchestrator
 
 #: From a request to the id of who is asking; None if that is nobody known.
@@ -129,4 +130,7 @@ class _Body:
         if not first:
             self._source = BytesIO(self._incoming.get_data())
             first = self._source.read(size)
+        # Nothing, though there is a length: the host has made a form of it.
+        if not first and self._incoming.content_length and "form" in vars(self._incoming):
+            raise BodyTaken
         return first

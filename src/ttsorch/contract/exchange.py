@@ -3,9 +3,23 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
+from ttsorch.errors import InternalError
+
 #: How long a client may take to make room for one chunk of a streamed body. Whoever reads slower than that
 #: has stalled, and would keep a blob open for ever.
 STALLED_SECONDS = 60.0
+
+
+class BodyTaken(InternalError):
+    """The host has read the body as a form, and it can't be read twice. It isn't the client's fault, which
+    is what an empty body would look like."""
+
+    default_code = "body_taken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            detail="authenticate, or middleware, has read the form in the body before the contract could"
+        )
 
 
 class ClientGone(Exception):

@@ -52,7 +52,11 @@ class Origins:
             address = ipaddress.ip_address(peer or "")
         except ValueError:
             return False
-        return any(address in network for network in self._networks)
+        # How an IPv4 peer is called on a socket that takes both (RFC 4291, 2.5.5.2).
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        return any(
+            each in network for network in self._networks for each in (address, mapped or address)
+        )
 
 
 def _network(text: str) -> _Network:

@@ -276,10 +276,12 @@ class MemoryTaskStore:
         self._voices[voice.id] = voice
         return True
 
-    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
+    async def get_voice(
+        self, owner: str, voice_id: str, *, include_deleted: bool = False
+    ) -> Voice | None:
         await self._turn()
         voice = self._own_voice(owner, voice_id)
-        return voice if voice and voice.deleted_at is None else None
+        return voice if voice and (include_deleted or voice.deleted_at is None) else None
 
     async def list_voices(
         self,

@@ -249,9 +249,12 @@ class SqliteTaskStore:
     async def add_voice(self, voice: Voice) -> bool:
         return await self._writer.run(lambda db: statements.add_voice(db, voice))
 
-    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
+    async def get_voice(
+        self, owner: str, voice_id: str, *, include_deleted: bool = False
+    ) -> Voice | None:
         row = await self._reader.run(lambda db: statements.get_voice(db, owner, voice_id))
-        return None if row is None else voice_from_row(row)
+        voice = None if row is None else voice_from_row(row)
+        return voice if voice and (include_deleted or voice.deleted_at is None) else None
 
     async def list_voices(
         self,

@@ -287,7 +287,7 @@ INSERT INTO voices (
 ON CONFLICT (id) DO NOTHING;
 
 -- name: voice
-SELECT * FROM voices WHERE id = :id AND owner = :owner AND deleted_at IS NULL;
+SELECT * FROM voices WHERE id = :id AND owner = :owner;
 
 -- name: count_voices
 SELECT count(*) AS total FROM voices

@@ -115,6 +115,11 @@ class VoiceStoreSuite:
         assert not await store.delete_voice(ANNA, "missing")
         assert await store.get_voice(ANNA, voice.id) is None
         assert (await store.list_voices(ANNA)).items == ()
+        kept = await store.get_voice(ANNA, voice.id, include_deleted=True)
+        assert kept is not None
+        assert kept.deleted_at is not None
+        assert replace(kept, deleted_at=None) == voice
+        assert await store.get_voice(BEN, voice.id, include_deleted=True) is None
 
     async def test_list_voices_by_page(self, store: TaskAndVoiceStore) -> None:
         """Newest first; pages follow on one another, also where times are equal, to an empty one."""
