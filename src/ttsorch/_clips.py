@@ -28,7 +28,7 @@ from ttsorch.protocols import BlobStore
 logger = logging.getLogger("ttsorch")
 
 #: What an upload may hold before it is refused while it arrives; a clip's own limit is told in words later.
-_MAX_UPLOAD_BYTES = 8 * MAX_CLIP_BYTES
+_MAX_UPLOAD_BYTES = 2 * MAX_CLIP_BYTES
 
 
 class ClipUnavailable(StorageUnavailable):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.contract.world import SIGNING_KEY, VOICE, World, a_world
+from tests.contract.world import A_CLONE, SIGNING_KEY, VOICE, World, a_world
 from ttsorch.contract import ContractHandler
-from ttsorch.errors import ConfigurationError
 from ttsorch.models import Capabilities, Voice
 from ttsorch.orchestrator import Orchestrator
+from ttsorch.testing.fake_voices import FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
 pytestmark = pytest.mark.anyio
@@ -49,21 +49,42 @@ async def test_languages_say_what_the_provider_can_do(
         }
 
 
-async def test_a_host_may_choose_its_provider_for_each_request() -> None:
+async def test_a_host_may_look_its_mode_up_with_each_request() -> None:
     """C4: after who is asking, before the body; a bad mode is a 500 in the words of R2."""
-    sentence = "Invalid TTS_PROVIDER_MODE: nope. Expected one of: local, modal"
-
-    def choose() -> Orchestrator:
-        raise ConfigurationError(sentence)
-
+    sentence = "Invalid TTS_PROVIDER_MODE: nope. Expected one of: fake"
     async with a_world() as world:
-        world.handler = ContractHandler(choose, signing_key=SIGNING_KEY)
+        world.handler = ContractHandler(
+            world.orchestrator, signing_key=SIGNING_KEY, mode=lambda: "nope"
+        )
         for method, target in (("GET", "/api/languages"), ("POST", "/api/generate")):
             answer = await world.ask(method, target, body=b"not json")
             assert (answer.status, answer.detail) == (500, sentence)
         nobody = await world.ask("POST", "/api/generate", owner=None)
         assert nobody.status == 401
-        world.handler = ContractHandler(lambda: world.orchestrator, signing_key=SIGNING_KEY)
+
+
+async def test_a_bad_mode_takes_no_server_down() -> None:
+    """R1 has no errors, and what was stored is still heard: neither asks which provider it is."""
+    async with a_world(FakeDesigningJobProvider()) as world:
+        _, generation_id = await world.finish()
+        link = await world.audio_link(generation_id)
+        given = await world.ask("POST", "/api/clone/upload-url", send=A_CLONE)
+        world.handler = ContractHandler(
+            world.orchestrator, signing_key=SIGNING_KEY, mode=lambda: "nope"
+        )
+        assert (await world.ask("GET", "/api/health", owner=None)).json == {"ok": True}
+        assert (await world.ask("GET", link, owner=None)).status == 200
+        upload = str(given.json["upload_url"])
+        assert (await world.ask("PUT", upload, owner=None, body=b"x")).status == 200
+
+
+async def test_an_orchestrator_may_be_opened_after_its_handler_was_made() -> None:
+    """As hosts do that build their routes first."""
+    running: list[Orchestrator] = []
+    handler = ContractHandler(lambda: running[0], signing_key=SIGNING_KEY)
+    async with a_world() as world:
+        running.append(world.orchestrator)
+        world.handler = handler
         assert (await world.ask("GET", "/api/languages")).status == 200
 
 
@@ -74,7 +95,7 @@ async def test_a_switch_of_the_mode_concerns_new_tasks_only() -> None:
     mode = ["modal"]
     async with a_world(modal, also=(qwen,)) as world:
         world.handler = ContractHandler(
-            lambda: world.orchestrator.using(mode[0]), signing_key=SIGNING_KEY
+            world.orchestrator, signing_key=SIGNING_KEY, mode=lambda: mode[0]
         )
         tasks = {}
         for name in ("modal", "qwen"):

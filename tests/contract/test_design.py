@@ -261,12 +261,12 @@ async def test_a_preview_is_refused_field_by_field(wrong: dict[str, object], det
 
 
 async def test_the_fields_of_a_preview_are_looked_at_in_their_order() -> None:
-    """C4: text, description, language; a provider that can't design comes last, with 409."""
+    """C4: text, language, description; a provider that can't design comes last, with 409."""
     ladder: list[tuple[dict[str, object], int, str]] = [
         ({}, 400, "Preview text is required."),
-        ({"text": "Hear me."}, 400, "Voice description is required."),
-        ({"instruct": "Calm."}, 400, "Language is required."),
-        ({"language": "English"}, 409, "The provider 'fake' does not support voice design."),
+        ({"text": "Hear me."}, 400, "Language is required."),
+        ({"language": "English"}, 400, "Voice description is required."),
+        ({"instruct": "Calm."}, 409, "The provider 'fake' does not support voice design."),
     ]
     async with a_world(FakeJobProvider()) as world:
         send: dict[str, object] = {}

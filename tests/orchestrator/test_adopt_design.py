@@ -89,7 +89,7 @@ async def test_an_upload_that_is_far_too_large_is_refused() -> None:
     world = World(FakeDesigningJobProvider())
     async with world.running() as tts:
         with pytest.raises(ValidationError) as refused:
-            await adopted(tts, bytes(81 * 1024 * 1024))
+            await adopted(tts, bytes(21 * 1024 * 1024))
         assert refused.value.code == "clip_too_large"
     assert await world.blob_keys() == []
 

@@ -21,8 +21,8 @@ async def preview(call: Call) -> HttpResponse:
         check_idempotency_key(key)
     job = await call.orchestrator.preview_design(
         text=fields.preview_text(body.text),
-        description=fields.description(body.instruct),
         language=fields.language(body.language),
+        description=fields.description(body.instruct),
         name=None if fields.optional(body.name) is None else fields.voice_name(body.name),
         owner=call.owner,
         idempotency_key=key,

@@ -30,7 +30,7 @@ logger = logging.getLogger("ttsorch.contract")
 
 #: The contract's rows. What can be got can also be asked for with HEAD.
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/api/health", about.health, public=True),
+    Route("GET", "/api/health", about.health, public=True, any_mode=True),
     Route("GET", "/api/languages", about.languages, public=True),
     Route("POST", "/api/generate", generate.generate),
     Route("GET", "/api/tasks", tasks.listing),
@@ -49,8 +49,16 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/api/voices/{id}", voices.delete),
     Route("POST", "/api/clone/upload-url", cloning.upload_url),
     Route("POST", "/api/clone/finalize", cloning.finalize),
-    Route("GET", "/api/media/{key:path}", media.serve, public=True, cors=ANY_ORIGIN),
-    Route("PUT", "/api/uploads/{key:path}", uploads.receive, public=True, cors=ANY_ORIGIN),
+    # Whoever holds a signed link was let in before.
+    Route("GET", "/api/media/{key:path}", media.serve, public=True, any_mode=True, cors=ANY_ORIGIN),
+    Route(
+        "PUT",
+        "/api/uploads/{key:path}",
+        uploads.receive,
+        public=True,
+        any_mode=True,
+        cors=ANY_ORIGIN,
+    ),
 )
 
 _ROUTER = Router(ROUTES)
@@ -69,9 +77,11 @@ class ContractHandler:
     """Answers the v1 contract over an orchestrator, for any adapter.
 
     Args:
-        orchestrator: the one to use, or a function that chooses one for each request (a host that looks
-            its provider mode up every time); the function may raise
-            :class:`~ttsorch.errors.ConfigurationError`, whose message becomes a 500's ``detail``.
+        orchestrator: the one to use, or a function that returns it, for a host that opens it later.
+        mode: which provider takes the new tasks, asked with every request, for a host that may switch it
+            without a restart (:meth:`~ttsorch.orchestrator.Orchestrator.using`). A mode that there isn't is
+            the row's 500; it may also raise :class:`~ttsorch.errors.ConfigurationError` itself. Health and
+            signed links don't depend on it.
         signing_key: at least 16 secret bytes, the same on every machine that serves this contract.
         cors: which pages may call the API; signed links may be used by any.
         trusted_proxies: whose ``X-Forwarded-Host`` and ``-Proto`` count, as :class:`Origins` takes them.
@@ -85,10 +95,12 @@ class ContractHandler:
         orchestrator: Orchestrator | Callable[[], Orchestrator],
         *,
         signing_key: bytes,
+        mode: Callable[[], str] | None = None,
         cors: Cors | None = None,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
-        self._choose = orchestrator if callable(orchestrator) else lambda: orchestrator
+        self._orchestrator = orchestrator if callable(orchestrator) else lambda: orchestrator
+        self._mode = mode
         self._signer = LinkSigner(signing_key)
         self._cors = cors or Cors()
         self._origins = Origins(trusted_proxies)
@@ -126,7 +138,7 @@ class ContractHandler:
         """The order of contract C4: who is asking, then which provider, then everything else."""
         owner = NOBODY if route.public else await _owner(request)
         return Call(
-            orchestrator=self._choose(),
+            orchestrator=self._chosen(route),
             signer=self._signer,
             request=request,
             owner=owner,
@@ -134,6 +146,12 @@ class ContractHandler:
             query=parse_query(request.query),
             origin=self._origins.of(request),
         )
+
+    def _chosen(self, route: Route) -> Orchestrator:
+        orchestrator = self._orchestrator()
+        if self._mode is None or route.any_mode:
+            return orchestrator
+        return orchestrator.using(self._mode())
 
 
 async def _owner(request: HttpRequest) -> str:

@@ -39,12 +39,14 @@ Endpoint: TypeAlias = Callable[[Call], Awaitable[HttpResponse]]
 @dataclass(frozen=True, slots=True)
 class Route:
     """One line of the contract. ``{name}`` in ``path`` is one segment, ``{name:path}`` the rest of it. A
-    ``public`` route asks nobody who is calling; ``cors`` overrides the handler's own."""
+    ``public`` route asks nobody who is calling; one with ``any_mode`` has nothing to do with the provider
+    of the moment; ``cors`` overrides the handler's own."""
 
     method: str
     path: str
     endpoint: Endpoint
     public: bool = False
+    any_mode: bool = False
     cors: Cors | None = None
 
 
