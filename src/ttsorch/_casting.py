@@ -140,11 +140,10 @@ class Casting:
             await voices.add_voice(task.voice)
         if paid or task.status is Status.COMPLETED:
             voice = await voices.get_voice(task.owner, task.voice.id)
-            if voice is not None:
-                return voice
-            if task.error is None:
-                # It was made, and deleted since: its id is taken for good.
+            if voice is None:
+                # It was made, and deleted since; or somebody else has its id. It is taken for good.
                 raise _exists()
+            return voice
         if task.status.terminal and task.error is not None:
             raise task.error.as_error()
         raise ProviderUnavailable(
@@ -239,27 +238,26 @@ class Casting:
         while True:
             number += 1
             voice_id = _design_id(owner, digest, *words, str(number))
-            if voice := await voices.get_voice(owner, voice_id, include_deleted=True):
-                if voice.deleted_at is None:
-                    return voice
-                # Nothing is written for an id that is used up: there may be many.
-                continue
-            try:
-                return await self._adopt_as(
-                    voice_id,
-                    audio,
-                    name=name,
-                    language=language,
-                    transcript=text,
-                    description=description,
-                    owner=owner,
-                )
-            except ValidationError as error:
-                if error.code not in ("voice_exists", "voice_not_found"):
-                    raise
-            # Whoever was quicker made it; or it was made before and deleted.
-            if voice := await voices.get_voice(owner, voice_id):
-                return voice
+            # Nothing is written for an id that is used up: there may be many.
+            found = await voices.get_voice(owner, voice_id, include_deleted=True)
+            if found is None:
+                try:
+                    return await self._adopt_as(
+                        voice_id,
+                        audio,
+                        name=name,
+                        language=language,
+                        transcript=text,
+                        description=description,
+                        owner=owner,
+                    )
+                except ValidationError as error:
+                    if error.code != "voice_exists":
+                        raise
+                # Somebody was quicker.
+                found = await voices.get_voice(owner, voice_id, include_deleted=True)
+            if found is not None and found.deleted_at is None:
+                return found
 
     async def _adopt_as(self, voice_id: str, audio: bytes, *, owner: str, **words: str) -> Voice:
         try:

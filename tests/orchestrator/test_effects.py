@@ -1,10 +1,19 @@
 """The outbox: whoever must know that a task ended is told at least once, whatever breaks in between."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import anyio
 import pytest
 
 from tests.orchestrator.world import OWNER, POLICY, World, completed, crashing, polled_to_the_end
-from ttsorch.errors import EffectRefused, ProviderRejected, ProviderUnavailable, TtsorchError
+from ttsorch.errors import (
+    EffectRefused,
+    ProviderRejected,
+    ProviderUnavailable,
+    StorageUnavailable,
+    TtsorchError,
+)
 from ttsorch.models import Effect, EffectState, Job, Policy, Status
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -137,6 +146,17 @@ async def test_a_refusal_is_final() -> None:
     assert (len(no.told), len(yes.told)) == (0, 1)
 
 
+async def test_a_refusal_stays_final_whatever_else_fails() -> None:
+    """What another listener says after it doesn't bring the effect back."""
+    down = ProviderUnavailable(code="down")
+    world, no, ill = World(FakeJobProvider()), Book("bank", EffectRefused()), Book("mail", down)
+    async with world.running(effects=(no, ill)) as tts:
+        await _ended(world, tts)
+        await tts.sweep_once()
+        (effect,) = await tts.list_effects()
+    assert (effect.told, effect.error, effect.due_at) == ((), "down", None)
+
+
 async def test_a_listener_that_hangs_is_left() -> None:
     """After its time, and told again later."""
     world = World(FakeJobProvider(), policy=Policy(effect_call=0.01, shutdown_grace=0.05))
@@ -218,6 +238,61 @@ async def _recovered(world: World, book: Book) -> None:
         for _ in range(40):
             world.clock.advance(600)
             await tts.sweep_once()
+
+
+@pytest.mark.parametrize("trouble", [StorageUnavailable(code="away"), RuntimeError("a bug")])
+async def test_trouble_with_the_store_ends_no_telling(
+    trouble: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, and looked again."""
+    world, heard, failures = World(FakeDirectProvider()), anyio.Event(), [trouble] * 3
+    claim_effects = world.tasks.claim_effects
+
+    async def flaky(*, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        if failures:
+            raise failures.pop()
+        return await claim_effects(limit=limit, hold_seconds=hold_seconds)
+
+    class Bell(Book):
+        async def __call__(self, effect: Effect, job: Job) -> None:
+            heard.set()
+
+    monkeypatch.setattr(world.tasks, "claim_effects", flaky)
+    world.policy = Policy(sweep_interval=0.01, shutdown_grace=0.05)
+    async with world.running(background=True, effects=(Bell(),)) as tts:
+        await world.submitted(tts)
+        with anyio.fail_after(20):
+            await heard.wait()
+    assert failures == []
+
+
+async def test_more_than_one_batch_is_told_at_once() -> None:
+    """A backlog waits for no interval between its batches."""
+    world = World(FakeJobProvider(), policy=Policy(sweep_batch=2, sweep_interval=3600.0))
+    book = Book()
+    async with world.running(effects=(book,)) as tts:
+        for _ in range(5):
+            await _ended(world, tts)
+    world.policy = replace(world.policy, sweep_interval=3600.0, shutdown_grace=0.05)
+    async with world.running(background=True, effects=(book,)):
+        with anyio.fail_after(20):
+            while len(book.told) < 5:
+                await anyio.lowlevel.checkpoint()
+
+
+async def test_a_task_that_is_gone_is_told_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row was removed by hand; the effect stays for an operator to see."""
+    world, book = World(FakeJobProvider()), Book()
+    async with world.running(effects=(book,)) as tts:
+        await _ended(world, tts)
+
+        async def gone(*args: object, **kwargs: object) -> None:
+            return None
+
+        monkeypatch.setattr(world.tasks, "get", gone)
+        await tts.sweep_once()
+    assert book.told == []
+    assert len(await _effects(world, EffectState.OWED)) == 1
 
 
 async def test_a_failure_is_told_with_its_reason() -> None:
