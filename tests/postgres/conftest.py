@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator
 
+import anyio
 import pytest
 
 from tests.postgres.server import Server, running_server
@@ -33,8 +34,6 @@ def empty_database(server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def _migrated(server: Server) -> str:
-    import anyio
-
     name = server.new_database()
     anyio.run(migrate_task_store, server.url(name))
     return name
@@ -43,7 +42,9 @@ def _migrated(server: Server) -> str:
 @pytest.fixture
 def database(server: Server, _migrated: str) -> str:
     """The name of a migrated database without a row."""
-    server.ask(_migrated, "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices")
+    server.ask(_migrated, "DELETE FROM ttsorch.tasks")
+    server.ask(_migrated, "DELETE FROM ttsorch.generations")
+    server.ask(_migrated, "DELETE FROM ttsorch.voices")
     return _migrated
 
 
@@ -66,7 +67,9 @@ def advance(clock: ManualClock) -> Advance:
 
 
 @pytest.fixture
-async def store(server: Server, database: str, clock: ManualClock) -> AsyncIterator[PostgresTaskStore]:
+async def store(
+    server: Server, database: str, clock: ManualClock
+) -> AsyncIterator[PostgresTaskStore]:
     """On a clock that stands still until a test moves it; afterwards no connection is in use or left."""
     opened = await PostgresTaskStore.open(server.url(database), clock=clock)
     yield opened

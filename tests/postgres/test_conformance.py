@@ -10,6 +10,7 @@ from tests.postgres.server import Server
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store import TaskStoreSuite
 from ttsorch.testing.task_store_jobs import Advance
+from ttsorch.testing.task_store_leases import LeaseCases
 from ttsorch.testing.voice_store import VoiceStoreSuite
 
 
@@ -21,8 +22,10 @@ class TestPostgresVoices(VoiceStoreSuite):
     """As above."""
 
 
-class TestPostgresOnItsOwnClock(TaskStoreSuite):
-    """On the server's clock, with real waiting."""
+class TestPostgresOnItsOwnClock(LeaseCases):
+    """What goes by a clock, on the server's, with real waiting."""
+
+    pytestmark = pytest.mark.anyio
 
     @pytest.fixture
     async def store(self, server: Server, database: str) -> AsyncIterator[PostgresTaskStore]:

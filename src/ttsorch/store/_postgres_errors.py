@@ -68,7 +68,7 @@ def translated() -> Iterator[None]:
 
 
 def _reason(error: psycopg.Error) -> str:
-    constraint = error.diag.constraint_name
+    constraint = error.diag.constraint_name or ""
     if constraint in _CONSTRAINTS:
         return _CONSTRAINTS[constraint]
     if error.sqlstate is not None:

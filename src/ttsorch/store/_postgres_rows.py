@@ -1,6 +1,7 @@
 """Records to the values that PostgreSQL's statements take, and its rows back to records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ttsorch.models import Generation, Job, Task, Voice
@@ -16,6 +17,10 @@ from ttsorch.store._rows import (
 
 #: How a generation's columns are told from its task's in one row.
 _PREFIX = "g_"
+_GENERATION_COLUMNS = tuple(field.name for field in fields(Generation))
+_NO_GENERATION: Mapping[str, Column] = dict.fromkeys(
+    [*_GENERATION_COLUMNS, "text_folded", "audio_key"]
+)
 _MICROSECONDS = 1_000_000
 #: Beyond any moment, for a listing that begins at its beginning.
 _LAST_MOMENT = 2**63 - 1
@@ -48,14 +53,6 @@ def _generation_values(generation: Generation | None) -> Mapping[str, Column]:
         "text_folded": generation.text.casefold(),
         "audio_key": generation.audio.key if generation.audio else None,
     }
-
-
-_GENERATION_COLUMNS = (
-    "id owner task_id voice_id voice_name text language status audio error_message created_at completed_at"
-).split()
-_NO_GENERATION: Mapping[str, Column] = dict.fromkeys(
-    [*_GENERATION_COLUMNS, "text_folded", "audio_key"]
-)
 
 
 def voice_to_values(voice: Voice) -> dict[str, Column]:

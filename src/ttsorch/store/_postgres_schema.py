@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from psycopg import AsyncClientCursor, AsyncConnection
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 
 from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
 from ttsorch.store._postgres_errors import translated
@@ -145,9 +145,7 @@ async def _read_schema(connection: Connection) -> _Schema:
     return _Schema(version=row["version"] or 0, readable_from=row["readable_from"] or 0)
 
 
-async def _one(
-    connection: Connection, name: str, values: Mapping[str, object]
-) -> Mapping[str, object]:
+async def _one(connection: Connection, name: str, values: Mapping[str, object]) -> DictRow:
     cursor = await connection.execute(_SQL[name], values)
     row = await cursor.fetchone()
     if row is None:

@@ -39,6 +39,9 @@ class ServerClock:
     def observe(self, answer: int, *, sent: int, received: int) -> None:
         """Learn from one answer. One that contradicts what we believed wins: the server's clock was set, or
         ours stood still while the machine slept."""
-        least, most = answer - received - 1, answer - sent + 1  # each reading was cut to a microsecond
+        least, most = (
+            answer - received - 1,
+            answer - sent + 1,
+        )  # each reading was cut to a microsecond
         if not least <= self._ahead <= most:
             self._ahead = least

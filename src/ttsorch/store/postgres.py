@@ -79,9 +79,7 @@ class PostgresTaskStore:
             SchemaTooNew: a newer ttsorch has migrated the database beyond what this one can use.
             StorageUnavailable: the database can't be opened.
         """
-        target = read_url(
-            url, connect_seconds=connect_seconds, pool_size=pool_size, pooler=pooler
-        )
+        target = read_url(url, connect_seconds=connect_seconds, pool_size=pool_size, pooler=pooler)
         async with first_connection(target) as connection:
             greeting = await greet(connection, target)
             await migrate(connection)
