@@ -35,6 +35,7 @@ class Server:
         with open(folder / "postgresql.conf", "a", encoding="utf-8") as settings:
             settings.write(_SETTINGS)
         self._server.start()
+        self.system_user = self._server.system_user
         self.socket_folder = str(self._server.get_postmaster_info().socket_dir)
 
     def url(self, database: str = "postgres", **parameters: object) -> str:
@@ -79,6 +80,8 @@ class Server:
         self._control("start", "-o", f'-h "" -k {self.socket_folder}')
 
     def close(self) -> None:
+        """End the server and remove its folder."""
+        self._control("stop", "-m", "immediate")
         self._disconnect()
         with self._server:
             pass
@@ -106,3 +109,12 @@ def running_server() -> Iterator[Server]:
             server.close()
     finally:
         shutil.rmtree(parent, ignore_errors=True)
+
+
+@contextmanager
+def locked(server: Server, database: str, task_id: str) -> Iterator[psycopg.Connection]:
+    """Another transaction, which holds the task's row."""
+    with psycopg.connect(server.url(database)) as connection:
+        lock = "SELECT id FROM ttsorch.tasks WHERE id = %s FOR UPDATE"
+        connection.execute(lock, (task_id,))
+        yield connection

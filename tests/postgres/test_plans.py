@@ -131,9 +131,7 @@ def test_due_tasks_are_found_without_sorting(server: Server, busy: str) -> None:
 def test_a_poll_touches_no_index(server: Server, busy: str) -> None:
     """Counting a poll writes the row again on the same page (a heap-only tuple)."""
     one = "UPDATE ttsorch.tasks SET poll_count = poll_count + 1 WHERE id = 't200'"
-    counters = (
-        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'ttsorch.tasks'::regclass"
-    )
+    counters = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'ttsorch.tasks'::regclass"
     with psycopg.connect(server.url(busy), autocommit=True) as connection:
         connection.execute("VACUUM ttsorch.tasks")
         connection.execute("SELECT pg_stat_force_next_flush()")

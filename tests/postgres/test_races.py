@@ -4,10 +4,9 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import anyio
-import psycopg
 import pytest
 
-from tests.postgres.server import Server
+from tests.postgres.server import Server, locked
 from ttsorch.errors import ActiveJobLimit
 from ttsorch.models import Job
 from ttsorch.orchestrator import Orchestrator
@@ -69,9 +68,7 @@ async def test_a_place_that_comes_free_is_given_once(workers: list[PostgresTaskS
     store = workers[0]
     jobs = [await stored(store, new_job(store.now()), running) for _ in range(_LIMIT)]
     gone = cancelled(jobs[0], store.now())
-    assert await store.replace(
-        gone.task, gone.generation, expected_version=jobs[0].task.version
-    )
+    assert await store.replace(gone.task, gone.generation, expected_version=jobs[0].task.version)
 
     async def submit(number: int) -> bool:
         job = new_job(store.now())
@@ -113,7 +110,9 @@ async def test_two_sweeps_share_what_is_due(workers: list[PostgresTaskStore]) ->
 
     await race(sweep, 2)
     order = ids(jobs)
-    assert sorted(id for rounds in handed for due in rounds for id in due.split(",")) == sorted(order)
+    assert sorted(id for rounds in handed for due in rounds for id in due.split(",")) == sorted(
+        order
+    )
     for rounds in handed:
         assert rounds, "one of two sweeps got nothing"
         firsts = [order.index(due.split(",")[0]) for due in rounds]
@@ -125,9 +124,7 @@ async def test_a_row_in_use_does_not_hold_up_the_sweep(
 ) -> None:
     """A due row that another transaction has locked is passed over; the rest is handed out."""
     busy, free = [await stored(workers[0], new_job(workers[0].now())) for _ in range(2)]
-    with psycopg.connect(server.url(database)) as connection:
-        lock = "SELECT id FROM ttsorch.tasks WHERE id = %s FOR UPDATE"
-        connection.execute(lock, (busy.task.id,))
+    with locked(server, database, busy.task.id):
         assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [free.task.id]
     assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [busy.task.id]
 
@@ -145,8 +142,7 @@ async def test_a_poll_that_waited_answers_with_one_moment(
         answers.append(await workers[1].record_poll(ANNA, task_id))
 
     for before, after, count in ((first, begun, 1), (second, done, 0)):
-        with psycopg.connect(server.url(database)) as connection:
-            connection.execute("SELECT 1 FROM ttsorch.tasks WHERE id = %s FOR UPDATE", (before.task.id,))
+        with locked(server, database, before.task.id) as connection:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(poll, before.task.id)
                 await _until_somebody_waits(server, database)
@@ -170,7 +166,9 @@ async def test_a_poll_that_waited_answers_with_one_moment(
 
 
 async def _until_somebody_waits(server: Server, database: str) -> None:
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    )
     while server.ask(database, waiting, database) == [(0,)]:
         await anyio.lowlevel.checkpoint()
 

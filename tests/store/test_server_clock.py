@@ -28,7 +28,9 @@ def _answered(local: _Monotonic, clock: ServerClock, ahead: int, out: int, back:
     return said
 
 
-_ways = st.lists(st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(0, 50)), max_size=20)
+_ways = st.lists(
+    st.tuples(st.integers(0, 900), st.integers(0, 900), st.integers(0, 50)), max_size=20
+)
 
 
 @given(ahead=st.integers(-_HOUR, _HOUR), ways=_ways)

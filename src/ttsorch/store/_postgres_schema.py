@@ -56,16 +56,25 @@ async def first_connection(target: Target) -> AsyncIterator[Connection]:
         raise ConfigurationError(
             "The PostgreSQL task store runs on asyncio only: its driver does."
         ) from None
+    connection = await _connect(target)
     with translated():
-        connection = await AsyncConnection.connect(
-            target.conninfo,
-            autocommit=True,
-            prepare_threshold=None,
-            row_factory=dict_row,
-            cursor_factory=AsyncClientCursor,
-        )
         async with connection:
             yield connection
+
+
+async def _connect(target: Target) -> Connection:
+    try:
+        with translated():
+            return await AsyncConnection.connect(
+                target.conninfo,
+                autocommit=True,
+                prepare_threshold=None,
+                row_factory=dict_row,
+                cursor_factory=AsyncClientCursor,
+            )
+    except StorageUnavailable as error:
+        # Where a URL is badly encoded, a part of its password may be taken for a host, and told as such.
+        raise error from None
 
 
 async def greet(connection: Connection, target: Target) -> Greeting:

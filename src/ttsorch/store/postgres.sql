@@ -40,7 +40,12 @@ FROM moment;
 SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:migrations', 0));
 
 -- name: has_schema
-SELECT to_regclass('ttsorch.migrations') IS NOT NULL AS there;
+-- From the catalogue's rows, not by to_regclass: that answers out of a cache, which who waited for its turn
+-- has filled before the others' migration.
+SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'ttsorch' AND c.relname = 'migrations'
+) AS there;
 
 -- name: schema_version
 SELECT max(version) AS version, max(readable_from) AS readable_from FROM ttsorch.migrations;
