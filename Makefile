@@ -16,12 +16,12 @@ demo-modal demo-qwen: $(VENV)/.demo
 	@exec $(BIN)/python -m examples.reference_server --offline $(@:demo-%=%)
 
 # By scope: a process runs all tests of a module, which then share what it starts.
-test: $(VENV)/.check
+test: $(VENV)/.check $(VENV)/.pgbouncer
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not deep" --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='*/ttsorch/states.py,*/ttsorch/errors.py,*/ttsorch/capabilities.py,*/ttsorch/orchestrator.py,*/ttsorch/_casting.py,*/ttsorch/_intake.py,*/ttsorch/_driver.py,*/ttsorch/_calls.py,*/ttsorch/_clips.py,*/ttsorch/_steps.py,*/ttsorch/_storing.py,*/ttsorch/_asking.py,*/ttsorch/_journal.py,*/ttsorch/_flights.py,*/ttsorch/_announcer.py'
 
-test-deep: $(VENV)/.check
+test-deep: $(VENV)/.check $(VENV)/.pgbouncer
 	$(BIN)/python -m pytest -n $(WORKERS) -m deep --timeout=1800
 
 check: $(VENV)/.check
@@ -49,5 +49,12 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/.pip
-	$(PIP_INSTALL) --editable '.[local,cli,testing]' --group check
+	$(PIP_INSTALL) --editable '.[local,cli,postgres,testing]' --group check
 	@touch $@ $(VENV)/.demo
+
+# No wheel brings PgBouncer. Where it can't be installed, its tests are skipped, and say so.
+$(VENV)/.pgbouncer: | $(VENV)/.pip
+	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null \
+	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq pgbouncer || { apt-get update -qq && apt-get install -y -qq pgbouncer; }; } >/dev/null 2>&1; } \
+	  || echo "PgBouncer is not here: apt-get install pgbouncer, to run its tests too."
+	@touch $@

@@ -40,19 +40,20 @@ async def migrate(url: str) -> None:
 def fork(url: str) -> None:
     """Use an open store in a forked process and say what comes of it."""
 
-    async def main() -> None:
+    async def main() -> int:
         store = await PostgresTaskStore.open(url)
-        if os.fork():
-            os.wait()
+        child = os.fork()
+        if child:
             await store.aclose()
-            return
+            return child
         try:
             await store.get("anna", "some-id")
         except StorageUnavailable as error:
             say(error.code)
+        await store.aclose()  # harmless, and the parent's connections stay
         os._exit(0)
 
-    anyio.run(main)
+    os.waitpid(anyio.run(main), 0)
 
 
 if __name__ == "__main__":

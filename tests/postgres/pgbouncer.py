@@ -40,11 +40,13 @@ def running_pooler(server: Server) -> Iterator[str]:
     settings = folder / "pgbouncer.ini"
     settings.write_text(_SETTINGS.format(server=server.socket_folder, folder=folder))
     # As root it wants another user, and PostgreSQL has one already.
-    user = server.system_user if os.geteuid() == 0 else getpass.getuser()
+    user = server.system_user or getpass.getuser()
     if os.geteuid() == 0:
         shutil.chown(folder, user)
     with subprocess.Popen(
-        [PGBOUNCER, "-u", user or "nobody", settings], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [PGBOUNCER, "-u", user, settings],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     ) as process:
         try:
             _wait_until_it_listens(process, folder)

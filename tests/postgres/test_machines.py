@@ -35,7 +35,7 @@ def test_no_difference_from_the_model(server: Server, database: str) -> None:
             return await PostgresTaskStore.open(server.url(database), clock=clock)
 
     run_state_machine_as_test(
-        Machine, settings=settings(deadline=None, max_examples=25, stateful_step_count=30)
+        Machine, settings=settings(deadline=None, max_examples=15, stateful_step_count=30)
     )
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import anyio
+import psycopg
 import pytest
 
 from tests.postgres.server import Server
@@ -24,8 +25,6 @@ from ttsorch.testing.task_store_jobs import (
     ids,
     new_job,
     race,
-    ready,
-    started,
     stored,
 )
 from ttsorch.testing.voice_store import new_voice
@@ -34,6 +33,7 @@ pytestmark = pytest.mark.anyio
 
 _STARTERS = 10
 _KNOWN = len(migrations("postgres"))
+_INSERT = "INSERT INTO ttsorch.migrations (version, readable_from) VALUES ({}, {});"
 _VERSIONS = "SELECT version FROM ttsorch.migrations ORDER BY version"
 
 #: What a later version may do while this one runs: add. Every kind of addition is here.
@@ -195,8 +195,6 @@ async def test_a_migration_does_not_wait_for_ever(
     later = f"ALTER TABLE ttsorch.tasks ADD COLUMN note TEXT; {_inserts(_KNOWN + 1)}"
     monkeypatch.setattr(schema, "_MIGRATIONS", [*migrations("postgres"), later])
     monkeypatch.setattr(schema, "_LOCK_SECONDS", 0.1)
-    import psycopg
-
     with psycopg.connect(url) as connection:
         connection.execute("LOCK TABLE ttsorch.tasks IN ACCESS SHARE MODE")
         with anyio.fail_after(20), pytest.raises(StorageUnavailable) as failure:
@@ -206,7 +204,7 @@ async def test_a_migration_does_not_wait_for_ever(
 
 
 def _inserts(version: int) -> str:
-    return f"INSERT INTO ttsorch.migrations (version, readable_from) VALUES ({version}, {_KNOWN});"
+    return _INSERT.format(version, _KNOWN)
 
 
 def offences(scripts: Sequence[str]) -> list[str]:
@@ -218,7 +216,11 @@ def offences(scripts: Sequence[str]) -> list[str]:
         if says is None or int(says[1]) != number:
             found.append(f"{number}: says no version, or another")
         elif number > 1 and int(says[2]) != number:
-            found += [f"{number}: {rule}" for rule in _CONTRACTIONS if re.search(rule, code, re.I)]
+            found += [
+                f"{number}: {rule}"
+                for rule in _CONTRACTIONS
+                if re.search(rule, code, re.IGNORECASE)
+            ]
     return found
 
 
@@ -240,8 +242,9 @@ def test_migrations_expand_or_say_that_they_contract() -> None:
 def test_the_rule_finds_a_contraction(change: str) -> None:
     """The check above is not blind, and accepts what adds only, or admits to contract."""
     first = migrations("postgres")[0]
-    end = "INSERT INTO ttsorch.migrations (version, readable_from) VALUES (2, {});"
-    assert offences([first, change + end.format(1)]) != []
-    assert offences([first, change + end.format(2)]) == []
-    assert offences([first, "CREATE INDEX i ON ttsorch.tasks (word);" + end.format(1)]) == []
-    assert offences([first, "CREATE INDEX i ON ttsorch.tasks (word);"]) != []
+    addition = "CREATE INDEX i ON ttsorch.tasks (word);"
+    expands, contracts = _INSERT.format(2, 1), _INSERT.format(2, 2)
+    assert offences([first, change + expands]) != []
+    assert offences([first, change + contracts]) == []
+    assert offences([first, addition + expands]) == []
+    assert offences([first, addition]) != []

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Mapping
 
+import anyio
 import psycopg
+import psycopg.sql
 import pytest
 
 from tests.postgres.server import Server
+from ttsorch.store import migrate_task_store
 from ttsorch.store._sql import queries
 
 _SQL = queries("postgres.sql")
@@ -51,46 +54,41 @@ _INDEXES: Mapping[str, set[str]] = {
 _IN_ORDER = {"list_unknown", "list_tasks", "list_active_tasks"}
 
 
+_ROWS = [
+    """
+    INSERT INTO ttsorch.tasks
+    SELECT 't' || n, 'o' || n % 100, 'fake', 'generate', 'g' || n, '{}', '{}', 1, NULL, NULL,
+        'completed', n % 200 = 0, 1, 0, NULL, CASE WHEN n % 200 = 0 THEN n END, 0, 0, n % 500 = 0,
+        0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false,
+        0, n, n, n, n
+    FROM generate_series(1, 10000) AS n
+    """,
+    """
+    INSERT INTO ttsorch.generations
+    SELECT 'g' || n, 'o' || n % 100, 't' || n, 'v', 'V', 'text', 'text', 'en', 'completed', NULL,
+        'k' || n, NULL, n, n
+    FROM generate_series(1, 10000) AS n
+    """,
+    """
+    INSERT INTO ttsorch.voices (id, owner, name, name_folded, tts_provider, source, language,
+        reference_audio_key, created_at)
+    SELECT 'v' || n, 'o' || n % 100, 'V', 'v', 'fake', 'uploaded', 'en', 'c' || n, n
+    FROM generate_series(1, 10000) AS n
+    """,
+    "UPDATE ttsorch.tasks SET kind = 'clone', clip_key = 'c' || id WHERE owner = 'o7'",
+    "UPDATE ttsorch.tasks SET generation_id = NULL, audio_key = 'a' || id WHERE owner = 'o8'",
+    "ANALYZE",
+]
+
+
 @pytest.fixture(scope="module")
 def busy(server: Server) -> str:
     """A database with a hundred owners and ten thousand tasks, few of them active."""
-    import anyio
-
-    from ttsorch.store import migrate_task_store
-
     name = server.new_database()
     anyio.run(migrate_task_store, server.url(name))
-    for statement in queries_that_fill():
+    for statement in _ROWS:
         server.ask(name, statement)
     return name
-
-
-def queries_that_fill() -> list[str]:
-    return [
-        """
-        INSERT INTO ttsorch.tasks
-        SELECT 't' || n, 'o' || n % 100, 'fake', 'generate', 'g' || n, '{}', '{}', 1, NULL, NULL,
-            'completed', n % 200 = 0, 1, 0, NULL, CASE WHEN n % 200 = 0 THEN n END, 0, 0, n % 500 = 0,
-            0, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, false,
-            0, n, n, n, n
-        FROM generate_series(1, 10000) AS n
-        """,
-        """
-        INSERT INTO ttsorch.generations
-        SELECT 'g' || n, 'o' || n % 100, 't' || n, 'v', 'V', 'text', 'text', 'en', 'completed', NULL,
-            'k' || n, NULL, n, n
-        FROM generate_series(1, 10000) AS n
-        """,
-        """
-        INSERT INTO ttsorch.voices (id, owner, name, name_folded, tts_provider, source, language,
-            reference_audio_key, created_at)
-        SELECT 'v' || n, 'o' || n % 100, 'V', 'v', 'fake', 'uploaded', 'en', 'c' || n, n
-        FROM generate_series(1, 10000) AS n
-        """,
-        "UPDATE ttsorch.tasks SET kind = 'clone', clip_key = 'c' || id WHERE owner = 'o7'",
-        "UPDATE ttsorch.tasks SET generation_id = NULL, audio_key = 'a' || id WHERE owner = 'o8'",
-        "ANALYZE",
-    ]
 
 
 def plan(server: Server, database: str, query: str) -> str:
@@ -131,7 +129,10 @@ def test_due_tasks_are_found_without_sorting(server: Server, busy: str) -> None:
 def test_a_poll_touches_no_index(server: Server, busy: str) -> None:
     """Counting a poll writes the row again on the same page (a heap-only tuple)."""
     one = "UPDATE ttsorch.tasks SET poll_count = poll_count + 1 WHERE id = 't200'"
-    counters = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'ttsorch.tasks'::regclass"
+    counters = (
+        "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables "
+        "WHERE schemaname = 'ttsorch' AND relname = 'tasks'"
+    )
     with psycopg.connect(server.url(busy), autocommit=True) as connection:
         connection.execute("VACUUM ttsorch.tasks")
         connection.execute("SELECT pg_stat_force_next_flush()")

@@ -108,6 +108,6 @@ async def test_ten_stores_migrate_through_a_pooler(
     for store in stores:
         await store.aclose()
     assert server.ask(empty_database, "SELECT count(*) FROM ttsorch.migrations") == [(1,)]
-    assert server.ask(empty_database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [
-        (0,)
-    ]
+    assert server.ask(
+        empty_database, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    ) == [(0,)]

@@ -1,5 +1,7 @@
 """PostgreSQL under workers that are killed."""
 
+import json
+import os
 import random
 import subprocess
 import sys
@@ -12,7 +14,7 @@ from tests.postgres.server import Server
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store_jobs import ANNA, claimed, new_job, stored
 
-_KILLS = 8
+_KILLS = 5
 
 
 def _writer(url: str) -> subprocess.Popen[str]:
@@ -83,3 +85,18 @@ async def test_a_clock_that_is_wrong_is_put_right_by_the_next_answer(url: str) -
         assert abs((store.now() - witness.now()).total_seconds()) < 5
     for each in (store, witness):
         await each.aclose()
+
+
+def test_the_command_migrates_and_lists(server: Server, empty_database: str) -> None:
+    """``ttsorch migrate`` and ``ttsorch tasks`` need nothing but the URL."""
+    environ = {**os.environ, "TTSORCH_DATABASE_URL": server.url(empty_database)}
+    command = [sys.executable, "-W", "ignore", "-c", "from ttsorch.cli import main; main()"]
+    answers = [
+        json.loads(
+            subprocess.run(
+                [*command, verb, "--json"], env=environ, capture_output=True, check=True, timeout=60
+            ).stdout
+        )
+        for verb in ("migrate", "tasks")
+    ]
+    assert answers == [{"schema_version": 1}, {"tasks": []}]
