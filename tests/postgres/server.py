@@ -82,7 +82,7 @@ class Server:
     def close(self) -> None:
         """End the server and remove its folder."""
         self._control("stop", "-m", "immediate")
-        self._disconnect()
+        self._server._postmaster_info = None  # so that it doesn't try to stop it once more
         with self._server:
             pass
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import anyio
+import psycopg
 import pytest
 
 from tests.postgres.server import Server, locked
@@ -30,6 +31,21 @@ pytestmark = pytest.mark.anyio
 
 _SUBMITS = 64
 _LIMIT = 5
+
+#: An insert waits where it has already looked at the other rows.
+_PAUSED_INSERTS = [
+    """
+    CREATE FUNCTION ttsorch.pause() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(1);
+        RETURN NEW;
+    END $$
+    """,
+    """
+    CREATE TRIGGER pause BEFORE INSERT ON ttsorch.tasks
+    FOR EACH ROW EXECUTE FUNCTION ttsorch.pause()
+    """,
+]
 
 
 @pytest.fixture
@@ -61,6 +77,38 @@ async def test_racing_submits_stay_within_the_limit(workers: list[PostgresTaskSt
     for owner, accepted in made.items():
         assert len(accepted) == _LIMIT
         assert set(ids(await workers[0].list_tasks(owner, limit=100))) == accepted
+
+
+async def test_submits_that_are_all_in_the_middle_of_it_stay_within_the_limit(
+    server: Server, empty_database: str
+) -> None:
+    """However many are between the count and the insert at one moment: only one ever is."""
+    store = await PostgresTaskStore.open(server.url(empty_database))
+    await race(lambda _: store.get(ANNA, "t"), 100)  # so that all ten connections are there
+    for statement in _PAUSED_INSERTS:
+        server.ask(empty_database, statement)
+
+    async def submit(_: int) -> bool:
+        job = new_job(store.now())
+        try:
+            await store.create(job.task, job.generation, max_active=_LIMIT)
+        except ActiveJobLimit:
+            return False
+        return True
+
+    made: list[bool] = []
+
+    async def submit_all() -> None:
+        made.extend(await race(submit, _SUBMITS))
+
+    with psycopg.connect(server.url(empty_database)) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(1)")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(submit_all)
+            await _until_waiting(server, empty_database, 10)
+            holder.commit()
+    assert sum(made) == _LIMIT
+    await store.aclose()
 
 
 async def test_a_place_that_comes_free_is_given_once(workers: list[PostgresTaskStore]) -> None:
@@ -145,7 +193,7 @@ async def test_a_poll_that_waited_answers_with_one_moment(
         with locked(server, database, before.task.id) as connection:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(poll, before.task.id)
-                await _until_somebody_waits(server, database)
+                await _until_waiting(server, database, 1)
                 # The row is written by its lock's holder, so that the poll finds it changed.
                 assert after.generation is not None
                 connection.execute(
@@ -165,11 +213,11 @@ async def test_a_poll_that_waited_answers_with_one_moment(
         assert answer.task.poll_count == count
 
 
-async def _until_somebody_waits(server: Server, database: str) -> None:
+async def _until_waiting(server: Server, database: str, sessions: int) -> None:
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
     )
-    while server.ask(database, waiting, database) == [(0,)]:
+    while server.ask(database, waiting, database)[0][0] < sessions:
         await anyio.lowlevel.checkpoint()
 
 
