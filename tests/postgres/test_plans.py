@@ -10,10 +10,9 @@ import pytest
 
 from tests.postgres.server import Server
 from ttsorch.store import migrate_task_store
-from ttsorch.store._sql import queries
+from ttsorch.store._sql import numbered, queries
 
 _SQL = queries("postgres.sql")
-_PARAMETER = re.compile(r"%\((\w+)\)s")
 _NUMBERS = {
     "active": True,
     "include_deleted": False,
@@ -93,8 +92,7 @@ def busy(server: Server) -> str:
 
 def plan(server: Server, database: str, query: str) -> str:
     """As for a prepared statement: made without knowing the values."""
-    names = list(dict.fromkeys(_PARAMETER.findall(_SQL[query])))
-    generic = _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", _SQL[query])
+    generic, names = numbered(_SQL[query])
     with psycopg.connect(server.url(database), autocommit=True) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
         connection.execute(f"PREPARE wanted AS {generic}".encode())

@@ -7,6 +7,7 @@ from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _INSERTED = re.compile(r"\{\{(\w+)\}\}")
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 _COMMENT = re.compile(r"^\s*--.*\n?", re.MULTILINE)
 
 
@@ -37,6 +38,12 @@ def _with_insertions(block: str, earlier: Mapping[str, str]) -> str:
         return _COMMENT.sub("", earlier[match[1]])
 
     return _INSERTED.sub(inserted, block)
+
+
+def numbered(statement: str) -> tuple[str, Sequence[str]]:
+    """``statement`` with ``$1``, ``$2``, ... in place of ``%(name)s``, and the names in that order."""
+    names = list(dict.fromkeys(_PARAMETER.findall(statement)))
+    return _PARAMETER.sub(lambda match: f"${names.index(match[1]) + 1}", statement), names
 
 
 @cache
