@@ -21,6 +21,7 @@ max_connections = 300
 fsync = off
 full_page_writes = off
 shared_buffers = 64MB
+deadlock_timeout = 100ms
 """
 
 

@@ -6,11 +6,13 @@ import sys
 import traceback
 
 import anyio
+import psycopg
 import pytest
 
 from tests.postgres.server import Server
 from ttsorch.errors import ConfigurationError, StorageUnavailable
 from ttsorch.store import migrate_task_store, open_task_store
+from ttsorch.store._postgres_errors import translated
 from ttsorch.store._postgres_url import read_url
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -69,14 +71,16 @@ def test_parameters_of_the_url() -> None:
         f"postgresql://u:{_SECRET}@h/d?pooler={_SECRET}",
         f"postgresql://u:{_SECRET}@h/d?{_SECRET}",
         f"postgresqlx://u:{_SECRET}@h/d",
+        f"host=h password={_SECRET}",
     ],
 )
 async def test_other_urls_are_refused(url: str) -> None:
     """The error says what is expected; nothing of the URL is in it, nor in its traceback."""
     with pytest.raises(ConfigurationError, match="postgresql://user:password@host") as refusal:
         await PostgresTaskStore.open(url)
+    assert _SECRET not in "".join(traceback.format_exception_only(refusal.value))
     assert refusal.value.__cause__ is None
-    assert refusal.value.__suppress_context__
+    assert refusal.value.__suppress_context__ or refusal.value.__context__ is None
     assert _SECRET not in f"{refusal.value} {refusal.value.detail}"
 
 
@@ -161,6 +165,22 @@ async def test_what_no_row_can_hold_is_not_found_or_refused(
         with pytest.raises(StorageUnavailable) as refusal:
             await call()
         assert text not in f"{refusal.value} {refusal.value.detail}"
+
+
+@pytest.mark.parametrize(
+    ("raised", "detail"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer"),
+        (psycopg.OperationalError(f"of an unheard-of kind: {_SECRET}"), "OperationalError"),
+        (psycopg.errors.UniqueViolation(f"Key (id)=({_SECRET})"), "UniqueViolation (23505)"),
+    ],
+)
+def test_what_the_driver_raises_becomes_one_of_our_errors(raised: Exception, detail: str) -> None:
+    """A word that tells an operator what it was, and nothing of a message that may quote anything."""
+    with pytest.raises(StorageUnavailable) as failure, translated():
+        raise raised
+    assert (failure.value.__cause__, _SECRET in str(failure.value.detail)) == (raised, False)
+    assert detail in str(failure.value.detail)
 
 
 def test_importing_the_package_imports_no_driver() -> None:

@@ -213,6 +213,44 @@ async def test_a_poll_that_waited_answers_with_one_moment(
         assert answer.task.poll_count == count
 
 
+async def test_a_deadlock_is_survived(
+    server: Server, database: str, workers: list[PostgresTaskStore]
+) -> None:
+    """Somebody else's transaction takes the rows in the other order. PostgreSQL ends ours, which is then
+    run again as a whole."""
+    job = await stored(workers[0], new_job(workers[0].now()))
+    later = started(job, workers[0].now())
+    answers: list[bool] = []
+
+    async def write() -> None:
+        answers.append(await workers[0].replace(later.task, later.generation, expected_version=1))
+
+    with psycopg.connect(server.url(database)) as other:
+        # This one waits longer before it looks for a deadlock, so that it is ours that is ended.
+        other.execute("SET deadlock_timeout = '60s'")
+        other.execute("SELECT 1 FROM ttsorch.generations FOR UPDATE")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(write)
+            await _until_waiting(server, database, 1)
+            lock = "SELECT 1 FROM ttsorch.tasks FOR UPDATE"
+            await anyio.to_thread.run_sync(other.execute, lock)
+            other.commit()
+    assert answers == [True]
+    assert await workers[1].get(ANNA, job.task.id) == later
+
+
+async def test_a_row_of_a_newer_version_does_not_hide_the_others(
+    server: Server, database: str, workers: list[PostgresTaskStore]
+) -> None:
+    """What this version can't read is left alone by a sweep; what is due after it is handed out."""
+    now = workers[0].now()
+    strange = await stored(workers[0], new_job(now - timedelta(seconds=5)))
+    known = await stored(workers[0], new_job(now))
+    change = "UPDATE ttsorch.tasks SET phase = 'dreaming' WHERE id = %s"
+    server.ask(database, change, strange.task.id)
+    assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [known.task.id]
+
+
 async def _until_waiting(server: Server, database: str, sessions: int) -> None:
     waiting = (
         "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"

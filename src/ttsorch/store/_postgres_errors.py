@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import PoolClosed
 
 from ttsorch.errors import StorageUnavailable
 
@@ -57,8 +56,6 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except PoolClosed:
-        raise closed() from None
     except psycopg.Error as error:
         raise StorageUnavailable(detail=_reason(error)) from error
     except UnicodeEncodeError as error:

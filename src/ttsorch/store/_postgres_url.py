@@ -9,7 +9,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from ttsorch.errors import ConfigurationError
 
-SCHEMES = ("postgresql://", "postgres://")
+_SCHEMES = ("postgresql://", "postgres://")
 
 _EXPECTED = (
     "The database URL must be postgresql://user:password@host:port/database, special characters in it "
@@ -53,6 +53,8 @@ def read_url(
     Raises:
         ConfigurationError: the URL has another form. The message never repeats any of it.
     """
+    if not url.startswith(_SCHEMES):
+        raise ConfigurationError(_EXPECTED)
     try:
         address, _, parameters = url.partition("?")
         query = dict(parse_qsl(parameters, keep_blank_values=True, strict_parsing=bool(parameters)))
@@ -62,8 +64,6 @@ def read_url(
     except (ValueError, KeyError, ProgrammingError):
         # Without its cause: what these say may quote the URL.
         raise ConfigurationError(_EXPECTED) from None
-    if not url.startswith(SCHEMES):
-        raise ConfigurationError(_EXPECTED)
     timeout = {"connect_timeout": max(2, round(connect_seconds))}  # libpq takes 1 for 2
     return Target(
         conninfo=make_conninfo("", **{**_KEEPALIVES, **timeout, **given}),
