@@ -130,7 +130,7 @@ def test_another_event_loop_is_refused(url: str) -> None:
     """A pool belongs to one loop; a call from another fails instead of waiting for ever."""
 
     async def elsewhere(store: PostgresTaskStore) -> str:
-        with pytest.raises(StorageUnavailable) as refusal:
+        with anyio.fail_after(5), pytest.raises(StorageUnavailable) as refusal:
             await store.get(ANNA, "t")
         return refusal.value.code
 
