@@ -54,7 +54,7 @@ $(VENV)/.check: pyproject.toml | $(VENV)/.pip
 
 # No wheel brings PgBouncer. Where it can't be installed, its tests are skipped, and say so.
 $(VENV)/.pgbouncer: | $(VENV)/.pip
-	@command -v pgbouncer /usr/sbin/pgbouncer >/dev/null \
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq pgbouncer || { apt-get update -qq && apt-get install -y -qq pgbouncer; }; } >/dev/null 2>&1; } \
 	  || echo "PgBouncer is not here: apt-get install pgbouncer, to run its tests too."
 	@touch $@
