@@ -15,7 +15,7 @@ from ttsorch.testing.faults import Fault
 
 pytestmark = pytest.mark.anyio
 
-_EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices"
+_EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices, ttsorch.effects"
 
 
 def _fresh(

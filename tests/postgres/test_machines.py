@@ -14,7 +14,7 @@ from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.orchestrator_machine import OrchestratorMachine
 from ttsorch.testing.task_store_machine import TaskStoreMachine
 
-_EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices"
+_EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices, ttsorch.effects"
 
 
 def _orchestrators(server: Server, database: str) -> type[OrchestratorMachine]:

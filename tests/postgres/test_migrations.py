@@ -11,7 +11,7 @@ import pytest
 
 from tests.postgres.server import Server
 from ttsorch.errors import SchemaTooNew, StorageUnavailable
-from ttsorch.models import TaskKind
+from ttsorch.models import Limits, TaskKind
 from ttsorch.store import _postgres_schema as schema
 from ttsorch.store import migrate_task_store
 from ttsorch.store._sql import migrations
@@ -34,6 +34,7 @@ pytestmark = pytest.mark.anyio
 _STARTERS = 10
 _KNOWN = len(migrations("postgres"))
 _INSERT = "INSERT INTO ttsorch.migrations (version, readable_from) VALUES ({}, {});"
+_LIMITS = Limits(active_per_owner=1000, submits_per_minute=1000, in_flight_per_provider=1000)
 _VERSIONS = "SELECT version FROM ttsorch.migrations ORDER BY version"
 
 #: What a later version may do while this one runs: add. Every kind of addition is here.
@@ -42,7 +43,7 @@ ALTER TABLE ttsorch.tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ttsorch.generations ADD COLUMN note TEXT;
 ALTER TABLE ttsorch.voices ADD COLUMN note TEXT;
 ALTER TABLE ttsorch.migrations ADD COLUMN note TEXT;
-CREATE TABLE ttsorch.effects (id TEXT PRIMARY KEY, task_id TEXT NOT NULL);
+CREATE TABLE ttsorch.notes (id TEXT PRIMARY KEY, task_id TEXT NOT NULL);
 CREATE INDEX tasks_priority ON ttsorch.tasks (priority, next_action_at) WHERE next_action_at IS NOT NULL;
 """
 #: What breaks code that is running, and so needs a readable_from of the migration's own version.
@@ -59,7 +60,7 @@ _CONTRACTIONS = (
 async def use(store: PostgresTaskStore) -> None:
     """Every statement of the store, once."""
     job = new_job(store.now(), idempotency_key=f"key {store.now()}")
-    await store.create(job.task, job.generation, max_active=1000)
+    await store.create(job.task, job.generation, limits=_LIMITS)
     assert await store.create(job.task, job.generation) == job
     assert await store.find_by_key(ANNA, job.task.idempotency_key or "") == job
     assert job.task.id in ids(await store.claim_due(limit=1000, hold_seconds=60))

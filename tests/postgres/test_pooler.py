@@ -8,6 +8,7 @@ from tests.postgres.pgbouncer import PGBOUNCER, running_pooler
 from tests.postgres.server import Server, locked
 from tests.postgres.test_migrations import use
 from ttsorch.errors import ActiveJobLimit, StorageUnavailable
+from ttsorch.models import Limits
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store_jobs import ANNA, new_job, race, stored
 
@@ -73,10 +74,12 @@ async def test_ten_thousand_calls_without_an_error(pooled: PostgresTaskStore) ->
 async def test_the_limit_holds_behind_a_pooler(pooled: PostgresTaskStore) -> None:
     """The lock that makes creates take turns is let go with its transaction: 5 of 64, twice in a row."""
 
+    limits = Limits(active_per_owner=5, submits_per_minute=64, in_flight_per_provider=64)
+
     async def submit(owner: str) -> bool:
         job = new_job(pooled.now(), owner=owner)
         try:
-            await pooled.create(job.task, job.generation, max_active=5)
+            await pooled.create(job.task, job.generation, limits=limits)
         except ActiveJobLimit:
             return False
         return True

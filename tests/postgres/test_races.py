@@ -9,7 +9,7 @@ import pytest
 
 from tests.postgres.server import Server, locked
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Job
+from ttsorch.models import NO_LIMITS, Job, Limits
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.storage.memory import MemoryBlobStore
 from ttsorch.store.postgres import PostgresTaskStore
@@ -31,6 +31,7 @@ pytestmark = pytest.mark.anyio
 
 _SUBMITS = 64
 _LIMIT = 5
+_LIMITS = Limits(active_per_owner=_LIMIT)
 
 #: An insert waits where it has already looked at the other rows.
 _PAUSED_INSERTS = [
@@ -68,7 +69,7 @@ async def test_racing_submits_stay_within_the_limit(workers: list[PostgresTaskSt
         job = new_job(workers[0].now(), owner=owner, idempotency_key=key)
         store = workers[number % 2]
         try:
-            found = await store.create(job.task, job.generation, max_active=_LIMIT)
+            found = await store.create(job.task, job.generation, limits=_LIMITS)
         except ActiveJobLimit:
             return
         made[owner].add(found.task.id)
@@ -91,7 +92,7 @@ async def test_submits_that_are_all_in_the_middle_of_it_stay_within_the_limit(
     async def submit(_: int) -> bool:
         job = new_job(store.now())
         try:
-            await store.create(job.task, job.generation, max_active=_LIMIT)
+            await store.create(job.task, job.generation, limits=_LIMITS)
         except ActiveJobLimit:
             return False
         return True
@@ -121,7 +122,7 @@ async def test_a_place_that_comes_free_is_given_once(workers: list[PostgresTaskS
     async def submit(number: int) -> bool:
         job = new_job(store.now())
         try:
-            await workers[number % 2].create(job.task, job.generation, max_active=_LIMIT)
+            await workers[number % 2].create(job.task, job.generation, limits=_LIMITS)
         except ActiveJobLimit:
             return False
         return True
@@ -136,8 +137,8 @@ async def test_racing_creates_with_one_key_on_two_workers(
     jobs = [new_job(workers[0].now(), idempotency_key="key") for _ in range(40)]
 
     async def create(number: int) -> str:
-        job, limit = jobs[number], _LIMIT if number % 3 else None
-        found = await workers[number % 2].create(job.task, job.generation, max_active=limit)
+        job, limits = jobs[number], _LIMITS if number % 3 else NO_LIMITS
+        found = await workers[number % 2].create(job.task, job.generation, limits=limits)
         return found.task.id
 
     assert len(set(await race(create, 40))) == 1

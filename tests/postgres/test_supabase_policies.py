@@ -19,7 +19,7 @@ from ttsorch.testing.task_store_jobs import new_job
 from ttsorch.testing.voice_store import VoiceStoreSuite
 
 PAGE = Path(__file__).parents[2] / "docs" / "supabase.md"
-EMPTY = "DELETE FROM ttsorch.tasks; DELETE FROM ttsorch.generations; DELETE FROM ttsorch.voices"
+EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices, ttsorch.effects"
 OWNERS = {
     "tasks": "SELECT owner FROM ttsorch.tasks",
     "generations": "SELECT owner FROM ttsorch.generations",

@@ -130,9 +130,10 @@ class PostgresPool:
         )
 
     async def run(
-        self, name: str, values: Values, *, after: str | None = None
+        self, name: str, values: Values, *, after: Sequence[str] = ()
     ) -> Sequence[DictRow]:
-        """The rows of the named statement, committed; with ``after``, of both in one transaction.
+        """The rows of the named statement, committed; with ``after``, in one transaction with
+        those, which go before.
 
         When this is cancelled the outcome is unknown: the statement still runs.
 
@@ -171,7 +172,7 @@ class PostgresPool:
         if not task.cancelled():
             task.exception()  # seen, though nobody may be waiting for it any more
 
-    async def _run(self, name: str, values: Values, after: str | None) -> Sequence[DictRow]:
+    async def _run(self, name: str, values: Values, after: Sequence[str]) -> Sequence[DictRow]:
         with translated():
             for _ in range(_TRIES - 1):
                 try:
@@ -180,7 +181,7 @@ class PostgresPool:
                     continue
             return await self._attempt(name, values, after)
 
-    async def _attempt(self, name: str, values: Values, after: str | None) -> Sequence[DictRow]:
+    async def _attempt(self, name: str, values: Values, after: Sequence[str]) -> Sequence[DictRow]:
         connection = await self._borrow()
         try:
             return await self._execute(connection, name, values, after)
@@ -211,10 +212,10 @@ class PostgresPool:
         return self._pool.get_stats().get("connections_errors", 0)
 
     async def _execute(
-        self, connection: Connection, name: str, values: Values, after: str | None
+        self, connection: Connection, name: str, values: Values, after: Sequence[str]
     ) -> Sequence[DictRow]:
         now = None if self._given_clock is None else to_microseconds(self._given_clock())
-        names = [name] if after is None else [after, name]
+        names = [*after, name]
         if self._pooled:
             names.insert(0, "bound_statement")
             milliseconds = f"{self._statement_seconds * 1000:.0f}"

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ttsorch.models import Generation, Job, Task, Voice
+from ttsorch.models import Effect, Generation, Job, Task, Voice
 from ttsorch.store._rows import (
     Column,
     Row,
+    effect_to_row,
     generation_from_row,
     generation_to_row,
     task_from_row,
@@ -17,10 +18,12 @@ from ttsorch.store._rows import (
 
 #: How a generation's columns are told from its task's in one row.
 _PREFIX = "g_"
+_EFFECT_PREFIX = "e_"
 _GENERATION_COLUMNS = tuple(field.name for field in fields(Generation))
 _NO_GENERATION: Mapping[str, Column] = dict.fromkeys(
     [*_GENERATION_COLUMNS, "text_folded", "audio_key"]
 )
+_NO_EFFECT: Mapping[str, Column] = {_EFFECT_PREFIX + field.name: None for field in fields(Effect)}
 _MICROSECONDS = 1_000_000
 #: Beyond any moment, for a listing that begins at its beginning.
 _LAST_MOMENT = 2**63 - 1
@@ -53,6 +56,12 @@ def _generation_values(generation: Generation | None) -> Mapping[str, Column]:
         "text_folded": generation.text.casefold(),
         "audio_key": generation.audio.key if generation.audio else None,
     }
+
+
+def effect_to_values(effect: Effect | None) -> Mapping[str, Column]:
+    if effect is None:
+        return _NO_EFFECT
+    return {_EFFECT_PREFIX + column: value for column, value in effect_to_row(effect).items()}
 
 
 def voice_to_values(voice: Voice) -> dict[str, Column]:

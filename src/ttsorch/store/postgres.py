@@ -9,11 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ttsorch.errors import ActiveJobLimit, StorageUnavailable
 from ttsorch.models import (
+    NO_LIMITS,
     Clock,
+    Effect,
+    EffectState,
     Generation,
     Job,
+    Limits,
     Page,
     Status,
     Task,
@@ -21,10 +24,12 @@ from ttsorch.models import (
     Voice,
     VoiceSource,
 )
+from ttsorch.store._postgres_create import create_job
 from ttsorch.store._postgres_pool import PostgresPool
 from ttsorch.store._postgres_rows import (
     as_stored,
     duration,
+    effect_to_values,
     found_generation,
     in_step,
     items_of,
@@ -36,7 +41,13 @@ from ttsorch.store._postgres_rows import (
 )
 from ttsorch.store._postgres_schema import first_connection, greet, migrate
 from ttsorch.store._postgres_url import read_url
-from ttsorch.store._rows import Row, is_readable, to_microseconds, voice_from_row
+from ttsorch.store._rows import (
+    Row,
+    effect_from_row,
+    is_readable,
+    to_microseconds,
+    voice_from_row,
+)
 
 
 class PostgresTaskStore:
@@ -108,19 +119,11 @@ class PostgresTaskStore:
         generation: Generation | None,
         *,
         lease_seconds: float | None = None,
-        max_active: int | None = None,
+        limits: Limits = NO_LIMITS,
     ) -> Job:
-        values = {**job_to_values(task, generation, lease_seconds), "max_active": max_active}
-        turn = None if max_active is None else "one_at_a_time"
-        created = (await self._pool.run("create_job", values, after=turn))[0]
-        if created["fence"] is not None:
-            return Job(as_stored(values, created), generation)
-        earlier = await self._pool.run("earlier_job", values)
-        if earlier:
-            return job_from_row(earlier[0])
-        if not created["free"]:
-            raise ActiveJobLimit
-        raise StorageUnavailable(detail="the id is taken")
+        return await create_job(
+            self._pool, task, generation, lease_seconds=lease_seconds, limits=limits
+        )
 
     async def get(self, owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
         wanted = {"id": task_id, "owner": owner, "include_deleted": include_deleted}
@@ -139,12 +142,16 @@ class PostgresTaskStore:
         return await self._in_step(job_from_row(rows[0]))
 
     async def replace(
-        self, task: Task, generation: Generation | None, *, expected_version: int
+        self,
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        effect: Effect | None = None,
     ) -> bool:
-        values = job_to_values(task, generation, None)
-        return bool(
-            await self._pool.run("write_job", {**values, "expected_version": expected_version})
-        )
+        values = {**job_to_values(task, generation, None), **effect_to_values(effect)}
+        values["expected_version"] = expected_version
+        return bool(await self._pool.run("write_job", values))
 
     async def claim(
         self,
@@ -154,10 +161,9 @@ class PostgresTaskStore:
         expected_version: int,
         lease_seconds: float,
     ) -> Task | None:
-        values = job_to_values(task, generation, lease_seconds)
-        written = await self._pool.run(
-            "write_job", {**values, "expected_version": expected_version}
-        )
+        values = {**job_to_values(task, generation, lease_seconds), **effect_to_values(None)}
+        values["expected_version"] = expected_version
+        written = await self._pool.run("write_job", values)
         return as_stored(values, written[0]) if written else None
 
     async def renew(self, task_id: str, *, fence: int, lease_seconds: float) -> bool:
@@ -188,6 +194,19 @@ class PostgresTaskStore:
 
     async def delete_task(self, owner: str, task_id: str) -> bool:
         return bool(await self._pool.run("hide_task", {"id": task_id, "owner": owner}))
+
+    # --- effects --------------------------------------------------------------------------------------
+
+    async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
+        wanted = {"limit": limit, "hold": duration(hold_seconds)}
+        return [effect_from_row(row) for row in await self._pool.run("claim_effects", wanted)]
+
+    async def write_effect(self, effect: Effect) -> bool:
+        return bool(await self._pool.run("write_effect", effect_to_values(effect)))
+
+    async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
+        wanted = {"state": state.value, "limit": limit}
+        return [effect_from_row(row) for row in await self._pool.run("list_effects", wanted)]
 
     # --- generations ----------------------------------------------------------------------------------
 
@@ -224,8 +243,11 @@ class PostgresTaskStore:
     async def add_voice(self, voice: Voice) -> bool:
         return bool(await self._pool.run("insert_voice", voice_to_values(voice)))
 
-    async def get_voice(self, owner: str, voice_id: str) -> Voice | None:
-        rows = await self._pool.run("voice", {"id": voice_id, "owner": owner})
+    async def get_voice(
+        self, owner: str, voice_id: str, *, include_deleted: bool = False
+    ) -> Voice | None:
+        wanted = {"id": voice_id, "owner": owner, "include_deleted": include_deleted}
+        rows = await self._pool.run("voice", wanted)
         return voice_from_row(rows[0]) if rows else None
 
     async def list_voices(

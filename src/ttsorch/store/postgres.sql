@@ -26,6 +26,9 @@ v.id, v.owner, v.name, v.tts_provider, v.source, v.language, v.description, v.re
 v.reference_audio_key, v.provider_voice_id, v.provider_target_model, v.provider_voice_kind, v.created_at,
 v.deleted_at
 
+-- name: effect_columns
+e.key, e.owner, e.task_id, e.status, e.state, e.attempts, e.told, e.error, e.due_at, e.created_at
+
 -- name: with_generation
 LEFT JOIN ttsorch.generations AS g ON g.id = t.generation_id AND g.owner = t.owner
 
@@ -55,17 +58,34 @@ SELECT
     set_config('statement_timeout', %(statement_timeout)s, true),
     set_config('lock_timeout', %(lock_timeout)s, true);
 
--- name: one_at_a_time
+-- name: one_of_an_owner_at_a_time
 -- Creates that are counted take turns, owner by owner. In a statement of its own: the next one's snapshot
 -- has to be younger than the lock.
 SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:owner:' || %(owner)s::text, 0));
 
+-- name: one_at_a_provider_at_a_time
+SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:provider:' || %(provider)s::text, 0));
+
 -- name: create_job
+-- A limit that is NULL is not counted. wait: until the submit whose age decides is out of the window.
 WITH moment AS MATERIALIZED ({{now}}),
 room AS MATERIALIZED (
-    SELECT %(max_active)s::bigint IS NULL OR %(max_active)s::bigint > (
-        SELECT count(*) FROM ttsorch.tasks WHERE owner = %(owner)s AND active AND kind <> 'clone'
-    ) AS free
+    SELECT
+        CASE WHEN %(active_per_owner)s::bigint IS NULL THEN false ELSE %(active_per_owner)s::bigint <= (
+            SELECT count(*) FROM ttsorch.tasks WHERE owner = %(owner)s AND active AND kind <> 'clone'
+        ) END AS owner_full,
+        CASE WHEN %(submits_per_minute)s::bigint IS NOT NULL THEN (
+            SELECT created_at FROM ttsorch.tasks
+            WHERE owner = %(owner)s AND kind <> 'clone'
+                AND created_at > (SELECT now FROM moment) - %(window)s::bigint
+            ORDER BY created_at DESC
+            LIMIT 1 OFFSET greatest(%(submits_per_minute)s::bigint - 1, 0)
+        ) + %(window)s::bigint - (SELECT now FROM moment) END AS wait,
+        CASE WHEN %(in_flight_per_provider)s::bigint IS NULL THEN false
+        ELSE %(in_flight_per_provider)s::bigint <= (
+            SELECT count(*) FROM ttsorch.tasks
+            WHERE provider = %(provider)s AND active AND kind <> 'clone'
+        ) END AS provider_full
 ),
 task AS (
     INSERT INTO ttsorch.tasks (
@@ -92,7 +112,7 @@ task AS (
         %(created_at)s::bigint, %(updated_at)s::bigint, %(submitted_at)s::bigint,
         %(completed_at)s::bigint, %(deleted_at)s::bigint
     FROM moment, room
-    WHERE room.free
+    WHERE NOT room.owner_full AND room.wait IS NULL AND NOT room.provider_full
     ON CONFLICT DO NOTHING
     RETURNING fence, lease_until, next_action_at
 ),
@@ -110,7 +130,7 @@ generation AS (
     WHERE %(g_id)s::text IS NOT NULL
 )
 SELECT
-    room.free, task.fence, task.lease_until, task.next_action_at, moment.now AS asked_at
+    room.owner_full, room.wait, room.provider_full, task.fence, task.lease_until, task.next_action_at, moment.now AS asked_at
 FROM moment CROSS JOIN room LEFT JOIN task ON true;
 
 -- name: earlier_job
@@ -150,7 +170,7 @@ WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.deleted_at IS NULL
 -- name: write_job
 -- Compare-and-set of both rows, with or without taking a lease (:grants is 1 or 0). poll_count and
 -- deleted_at are the store's own, and so is fence. The generation is updated, never inserted: one that
--- its user deleted must stay deleted.
+-- its user deleted must stay deleted. :e_key is NULL where the transition owes the world nothing.
 WITH moment AS MATERIALIZED ({{now}}),
 written AS (
     UPDATE ttsorch.tasks AS t SET
@@ -185,6 +205,18 @@ reflected AS (
         completed_at = %(g_completed_at)s
     FROM written
     WHERE g.id = %(g_id)s AND g.owner = written.owner
+),
+owed AS (
+    INSERT INTO ttsorch.effects (
+        key, owner, task_id, status, state, attempts, told, error, due_at, created_at
+    )
+    SELECT
+        %(e_key)s::text, %(e_owner)s::text, %(e_task_id)s::text, %(e_status)s::text, %(e_state)s::text,
+        %(e_attempts)s::bigint, %(e_told)s::text, %(e_error)s::text, %(e_due_at)s::bigint,
+        %(e_created_at)s::bigint
+    FROM written
+    WHERE %(e_key)s::text IS NOT NULL
+    ON CONFLICT (key) DO NOTHING
 )
 SELECT
     written.fence, written.lease_until, written.next_action_at, written.poll_count, written.deleted_at,
@@ -253,6 +285,37 @@ FROM moment
 WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.deleted_at IS NULL
 RETURNING moment.now AS asked_at;
 
+-- name: claim_effects
+WITH moment AS MATERIALIZED ({{now}}),
+due AS MATERIALIZED (
+    SELECT e.key, e.due_at AS was_due_at FROM ttsorch.effects AS e
+    WHERE e.due_at IS NOT NULL AND e.due_at <= (SELECT now FROM moment)
+    ORDER BY e.due_at, e.key
+    LIMIT %(limit)s
+    FOR NO KEY UPDATE SKIP LOCKED
+),
+held AS (
+    UPDATE ttsorch.effects AS e SET due_at = (SELECT now FROM moment) + %(hold)s::bigint
+    WHERE e.key = ANY (ARRAY(SELECT due.key FROM due))
+    RETURNING {{effect_columns}}
+)
+SELECT {{effect_columns}}, moment.now AS asked_at
+FROM moment CROSS JOIN held AS e JOIN due ON due.key = e.key
+ORDER BY due.was_due_at, e.key;
+
+-- name: write_effect
+UPDATE ttsorch.effects SET
+    state = %(e_state)s, attempts = %(e_attempts)s, told = %(e_told)s, error = %(e_error)s,
+    due_at = %(e_due_at)s
+WHERE key = %(e_key)s AND attempts = %(e_attempts)s::bigint - 1
+RETURNING key;
+
+-- name: list_effects
+SELECT {{effect_columns}} FROM ttsorch.effects AS e
+WHERE e.state = %(state)s
+ORDER BY e.created_at, e.key
+LIMIT %(limit)s;
+
 -- name: generation
 SELECT {{generation_columns}} FROM ttsorch.generations AS g
 WHERE g.id = %(id)s AND g.owner = %(owner)s;
@@ -306,7 +369,8 @@ RETURNING id;
 
 -- name: voice
 SELECT {{voice_columns}} FROM ttsorch.voices AS v
-WHERE v.id = %(id)s AND v.owner = %(owner)s AND v.deleted_at IS NULL;
+WHERE v.id = %(id)s AND v.owner = %(owner)s
+    AND (v.deleted_at IS NULL OR %(include_deleted)s::boolean);
 
 -- name: matching_voices
 ttsorch.voices AS v

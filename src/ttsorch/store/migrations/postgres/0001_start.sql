@@ -69,7 +69,13 @@ CREATE UNIQUE INDEX tasks_idempotency ON ttsorch.tasks (owner, idempotency_key)
     WHERE idempotency_key IS NOT NULL;
 CREATE INDEX tasks_history ON ttsorch.tasks (owner, created_at, id);
 CREATE INDEX tasks_active ON ttsorch.tasks (owner, created_at, id) WHERE active;
-CREATE INDEX tasks_due ON ttsorch.tasks (next_action_at, id) WHERE next_action_at IS NOT NULL;
+-- What decides whose turn it is, so that what is due is sorted without reading its rows.
+CREATE INDEX tasks_due ON ttsorch.tasks (next_action_at, owner, result_expires_at, id)
+    WHERE next_action_at IS NOT NULL;
+CREATE INDEX tasks_due_of_owner ON ttsorch.tasks (owner, result_expires_at, next_action_at, id)
+    WHERE next_action_at IS NOT NULL;
+-- For the limit of what is under way at a provider.
+CREATE INDEX tasks_in_flight ON ttsorch.tasks (provider) WHERE active AND kind <> 'clone';
 CREATE INDEX tasks_unknown ON ttsorch.tasks (created_at, id) WHERE outcome_open;
 CREATE INDEX tasks_audio ON ttsorch.tasks (audio_key)
     WHERE audio_key IS NOT NULL AND generation_id IS NULL;
@@ -118,5 +124,22 @@ CREATE TABLE ttsorch.voices (
 CREATE INDEX voices_listing ON ttsorch.voices (owner, created_at DESC NULLS LAST, id DESC);
 CREATE INDEX voices_audio ON ttsorch.voices (reference_audio_key)
     WHERE reference_audio_key IS NOT NULL;
+
+-- The outbox: what a host owes the world because a task ended. told: the names of those who know, as JSON.
+CREATE TABLE ttsorch.effects (
+    key        TEXT COLLATE "C" PRIMARY KEY,
+    owner      TEXT COLLATE "C" NOT NULL,
+    task_id    TEXT COLLATE "C" NOT NULL,
+    status     TEXT COLLATE "C" NOT NULL,
+    state      TEXT COLLATE "C" NOT NULL,
+    attempts   BIGINT NOT NULL,
+    told       TEXT COLLATE "C" NOT NULL,
+    error      TEXT COLLATE "C",
+    due_at     BIGINT,
+    created_at BIGINT NOT NULL
+);
+
+CREATE INDEX effects_due ON ttsorch.effects (due_at, key) WHERE due_at IS NOT NULL;
+CREATE INDEX effects_listing ON ttsorch.effects (state, created_at, key);
 
 INSERT INTO ttsorch.migrations (version, readable_from) VALUES (1, 1);
