@@ -42,8 +42,10 @@ def _migrated(server: Server) -> str:
 @pytest.fixture
 def database(server: Server, _migrated: str) -> str:
     """The name of a migrated database without a row."""
-    for table in ("tasks", "generations", "voices", "effects"):
-        server.ask(_migrated, f"DELETE FROM ttsorch.{table}")
+    server.ask(_migrated, "DELETE FROM ttsorch.tasks")
+    server.ask(_migrated, "DELETE FROM ttsorch.generations")
+    server.ask(_migrated, "DELETE FROM ttsorch.voices")
+    server.ask(_migrated, "DELETE FROM ttsorch.effects")
     return _migrated
 
 

@@ -232,23 +232,88 @@ WHERE t.id = %(id)s AND t.fence = %(fence)s AND t.lease_until IS NOT NULL
 RETURNING moment.now AS asked_at;
 
 -- name: claim_due
-WITH moment AS MATERIALIZED ({{now}}),
+-- Whose turn it is, is worked out without a lock. Then one row after another is locked in that order, if
+-- nobody else has it and it still is due, until there are :limit.
+--
+-- Up to :most due jobs are sorted, from the index alone. A backlog is not: it is gone through from owner to
+-- owner, looking at as few jobs of each as make four batches, so that others find theirs at the same time.
+WITH RECURSIVE moment AS MATERIALIZED ({{now}}),
+size AS MATERIALIZED (
+    SELECT count(*) >= %(most)s::bigint AS backlog FROM (
+        SELECT FROM ttsorch.tasks
+        WHERE next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+        LIMIT %(most)s::bigint
+    ) AS counted
+),
+owners (owner) AS (
+    (
+        SELECT owner FROM ttsorch.tasks WHERE next_action_at IS NOT NULL ORDER BY owner LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT t.owner FROM ttsorch.tasks AS t
+        WHERE t.next_action_at IS NOT NULL AND t.owner > owners.owner
+        ORDER BY t.owner
+        LIMIT 1
+    )
+    FROM owners WHERE owners.owner IS NOT NULL
+),
+share (most) AS MATERIALIZED (
+    SELECT 1 + 4 * %(limit)s::bigint / greatest(1, count(owner)) FROM owners
+),
+candidates AS (
+    SELECT owner, result_expires_at, next_action_at, id FROM ttsorch.tasks
+    WHERE NOT (SELECT backlog FROM size)
+        AND next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+    UNION ALL
+    SELECT owners.owner, first.result_expires_at, first.next_action_at, first.id
+    FROM owners CROSS JOIN LATERAL (
+        (
+            SELECT result_expires_at, next_action_at, id FROM ttsorch.tasks
+            WHERE owner = owners.owner AND result_expires_at IS NOT NULL
+                AND next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+            ORDER BY result_expires_at, next_action_at, id
+            LIMIT (SELECT most FROM share)
+        )
+        UNION ALL
+        (
+            SELECT result_expires_at, next_action_at, id FROM ttsorch.tasks
+            WHERE owner = owners.owner AND result_expires_at IS NULL
+                AND next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+            ORDER BY result_expires_at, next_action_at, id
+            LIMIT (SELECT most FROM share)
+        )
+    ) AS first
+    WHERE (SELECT backlog FROM size)
+),
+ordered AS MATERIALIZED (
+    SELECT id, row_number() OVER (ORDER BY turn, result_expires_at, next_action_at, id) AS place
+    FROM (
+        SELECT id, result_expires_at, next_action_at, row_number() OVER (
+            PARTITION BY owner ORDER BY result_expires_at, next_action_at, id
+        ) AS turn
+        FROM candidates
+    ) AS numbered
+    ORDER BY turn, result_expires_at, next_action_at, id
+),
 due AS MATERIALIZED (
-    SELECT t.id, t.next_action_at AS due_at FROM ttsorch.tasks AS t
-    WHERE t.next_action_at IS NOT NULL AND t.next_action_at <= (SELECT now FROM moment)
-    ORDER BY t.next_action_at, t.id
+    SELECT mine.id, ordered.place FROM ordered CROSS JOIN LATERAL (
+        SELECT t.id FROM ttsorch.tasks AS t
+        WHERE t.id = ordered.id
+            AND t.next_action_at IS NOT NULL AND t.next_action_at <= (SELECT now FROM moment)
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) AS mine
     LIMIT %(limit)s
-    FOR NO KEY UPDATE SKIP LOCKED
 ),
 held AS (
     UPDATE ttsorch.tasks AS t SET next_action_at = (SELECT now FROM moment) + %(hold)s::bigint
-    FROM due
-    WHERE t.id = due.id
-    RETURNING {{task_columns}}, due.due_at
+    WHERE t.id = ANY (ARRAY(SELECT due.id FROM due))
+    RETURNING {{task_columns}}
 )
-SELECT {{task_columns}}, {{generation_columns}}, moment.now AS asked_at
-FROM moment CROSS JOIN held AS t {{with_generation}}
-ORDER BY t.due_at, t.id;
+SELECT {{task_columns}}, {{generation_columns}}, size.backlog, moment.now AS asked_at
+FROM moment CROSS JOIN size
+LEFT JOIN (held AS t JOIN due ON due.id = t.id) ON true {{with_generation}}
+ORDER BY due.place;
 
 -- name: list_tasks
 SELECT {{task_columns}}, {{generation_columns}}
