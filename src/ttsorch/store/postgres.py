@@ -175,13 +175,13 @@ class PostgresTaskStore:
         return bool(await self._pool.run("renew", wanted))
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
-        wanted = {"limit": limit, "hold": duration(hold_seconds), "most": _MOST_SORTED}
-        found: Sequence[Row] = []
+        hold, found = duration(hold_seconds), list[Row]()
         for _ in range(_TRIES):
+            wanted = {"limit": limit - len(found), "hold": hold, "most": _MOST_SORTED}
             rows = await self._pool.run("claim_due", wanted)
-            found = list(items_of(rows, "id"))
-            if found or not rows[0]["backlog"]:
-                break  # in a backlog, others may have taken just what we looked at
+            found += items_of(rows, "id")
+            if len(found) == limit or not rows[0]["backlog"]:
+                break  # else others took some of the few that we looked at
         return [await self._in_step(job_from_row(row)) for row in found if is_readable(row)]
 
     async def list_tasks(
