@@ -7,6 +7,7 @@ import pytest
 
 from tests.postgres.conftest import check_nothing_is_left
 from tests.postgres.server import Server
+from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store import TaskStoreSuite
 from ttsorch.testing.task_store_jobs import Advance
@@ -37,3 +38,13 @@ class TestPostgresOnItsOwnClock(LeaseCases):
     @pytest.fixture
     def advance(self) -> Advance:
         return anyio.sleep
+
+
+class TestPostgresInABacklog(LeaseCases):
+    """The same work is handed out when so much is due that it is not sorted."""
+
+    pytestmark = pytest.mark.anyio
+
+    @pytest.fixture(autouse=True)
+    def _backlog(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(postgres, "_MOST_SORTED", 1)

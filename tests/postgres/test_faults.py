@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from tests.orchestrator.test_effects import check_each_end_is_told
 from tests.orchestrator.test_faults import PROVIDERS, Fake, cancel, each_place, speak
 from tests.orchestrator.world import World
 from tests.postgres.server import Server
@@ -40,3 +41,12 @@ async def test_a_fault_at_every_place(
     fresh = partial(_fresh, server=server, database=database, store=store, clock=clock)
     async with each_place(PROVIDERS[name], fault, scenario, fresh) as worlds:
         assert len(worlds) >= 5
+
+
+@pytest.mark.parametrize("fault", Fault)
+async def test_whatever_breaks_the_end_is_told(
+    server: Server, database: str, store: PostgresTaskStore, clock: ManualClock, fault: Fault
+) -> None:
+    """The effect is written with the end of its task, or neither is; each is told, and settled."""
+    fresh = partial(_fresh, server=server, database=database, store=store, clock=clock)
+    await check_each_end_is_told(lambda: fresh(PROVIDERS["job"]()), fault)

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import anyio
 import psycopg
@@ -11,7 +12,7 @@ import pytest
 
 from tests.postgres.server import Server
 from ttsorch.errors import SchemaTooNew, StorageUnavailable
-from ttsorch.models import Limits, TaskKind
+from ttsorch.models import Effect, EffectState, Limits, TaskKind
 from ttsorch.store import _postgres_schema as schema
 from ttsorch.store import migrate_task_store
 from ttsorch.store._sql import migrations
@@ -42,6 +43,7 @@ _EXPANSION = """
 ALTER TABLE ttsorch.tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE ttsorch.generations ADD COLUMN note TEXT;
 ALTER TABLE ttsorch.voices ADD COLUMN note TEXT;
+ALTER TABLE ttsorch.effects ADD COLUMN note TEXT;
 ALTER TABLE ttsorch.migrations ADD COLUMN note TEXT;
 CREATE TABLE ttsorch.notes (id TEXT PRIMARY KEY, task_id TEXT NOT NULL);
 CREATE INDEX tasks_priority ON ttsorch.tasks (priority, next_action_at) WHERE next_action_at IS NOT NULL;
@@ -70,7 +72,19 @@ async def use(store: PostgresTaskStore) -> None:
     polled = await store.record_poll(ANNA, job.task.id)
     assert polled is not None
     later = completed(await stored(store, new_job(store.now())), store.now())
-    assert await store.replace(later.task, later.generation, expected_version=1)
+    effect = Effect(
+        key=later.task.id,
+        owner=ANNA,
+        task_id=later.task.id,
+        status=later.task.status,
+        created_at=store.now(),
+        due_at=store.now(),
+    )
+    assert await store.replace(later.task, later.generation, expected_version=1, effect=effect)
+    (held,) = await store.claim_effects(limit=1, hold_seconds=60)
+    told = replace(held, attempts=1, due_at=None, state=EffectState.DELIVERED)
+    assert await store.write_effect(told)
+    assert told in await store.list_effects(EffectState.DELIVERED, limit=1000)
     assert await store.get(ANNA, later.task.id) == later
     listed = await store.list_tasks(ANNA, kind=TaskKind.GENERATE, active=False, limit=1000)
     assert later.task.id in ids(listed)

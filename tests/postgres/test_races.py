@@ -8,10 +8,11 @@ import psycopg
 import pytest
 
 from tests.postgres.server import Server, locked
-from ttsorch.errors import ActiveJobLimit
+from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
 from ttsorch.models import NO_LIMITS, Job, Limits
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.storage.memory import MemoryBlobStore
+from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.fakes import FakeJobProvider
 from ttsorch.testing.speech import a_request
@@ -80,8 +81,17 @@ async def test_racing_submits_stay_within_the_limit(workers: list[PostgresTaskSt
         assert set(ids(await workers[0].list_tasks(owner, limit=100))) == accepted
 
 
+@pytest.mark.parametrize(
+    ("limits", "owners"),
+    [
+        (_LIMITS, 1),
+        (Limits(submits_per_minute=_LIMIT), 1),
+        (Limits(in_flight_per_provider=_LIMIT), _SUBMITS),
+        (Limits(active_per_owner=3, in_flight_per_provider=_LIMIT), 2),
+    ],
+)
 async def test_submits_that_are_all_in_the_middle_of_it_stay_within_the_limit(
-    server: Server, empty_database: str
+    server: Server, empty_database: str, limits: Limits, owners: int
 ) -> None:
     """However many are between the count and the insert at one moment: only one ever is."""
     store = await PostgresTaskStore.open(server.url(empty_database))
@@ -89,11 +99,11 @@ async def test_submits_that_are_all_in_the_middle_of_it_stay_within_the_limit(
     for statement in _PAUSED_INSERTS:
         server.ask(empty_database, statement)
 
-    async def submit(_: int) -> bool:
-        job = new_job(store.now())
+    async def submit(number: int) -> bool:
+        job = new_job(store.now(), owner=f"owner {number % owners}")
         try:
-            await store.create(job.task, job.generation, limits=_LIMITS)
-        except ActiveJobLimit:
+            await store.create(job.task, job.generation, limits=limits)
+        except (ActiveJobLimit, SubmitRateLimit, ProviderBusy):
             return False
         return True
 
@@ -166,6 +176,36 @@ async def test_two_sweeps_share_what_is_due(workers: list[PostgresTaskStore]) ->
         assert rounds, "one of two sweeps got nothing"
         firsts = [order.index(due.split(",")[0]) for due in rounds]
         assert firsts == sorted(firsts), "a later job was handed out first"
+
+
+async def test_who_comes_second_goes_on_in_turns(
+    server: Server, database: str, workers: list[PostgresTaskStore]
+) -> None:
+    """While another transaction holds the jobs of the first turn, a sweep gets those of the second."""
+    now = workers[0].now()
+    hers, his = [
+        [
+            await stored(workers[0], new_job(now - timedelta(seconds=age - n), owner=owner))
+            for n in range(5)
+        ]
+        for owner, age in ((ANNA, 60), (BEN, 30))
+    ]
+    with locked(server, database, hers[0].task.id), locked(server, database, his[0].task.id):
+        second = await workers[1].claim_due(limit=4, hold_seconds=60)
+    assert ids(second) == ids([hers[1], his[1], hers[2], his[2]])
+    rest = await workers[0].claim_due(limit=4, hold_seconds=60)
+    assert ids(rest) == ids([hers[0], his[0], hers[3], his[3]])
+
+
+async def test_sweeps_of_a_backlog_leave_nothing(
+    workers: list[PostgresTaskStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many look at the same few jobs of a backlog, each gets a batch of its own."""
+    monkeypatch.setattr(postgres, "_MOST_SORTED", 1)
+    jobs = [await stored(workers[0], new_job(workers[0].now())) for _ in range(60)]
+    handed = await race(lambda n: workers[n % 2].claim_due(limit=6, hold_seconds=60), 10)
+    assert [len(due) for due in handed] == [6] * 10
+    assert sorted(id for due in handed for id in ids(due)) == sorted(ids(jobs))
 
 
 async def test_a_row_in_use_does_not_hold_up_the_sweep(

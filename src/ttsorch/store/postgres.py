@@ -175,14 +175,15 @@ class PostgresTaskStore:
         return bool(await self._pool.run("renew", wanted))
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
-        hold, found = duration(hold_seconds), list[Row]()
+        hold, found = duration(hold_seconds), dict[str, Row]()
         for _ in range(_TRIES):
             wanted = {"limit": limit - len(found), "hold": hold, "most": _MOST_SORTED}
-            rows = await self._pool.run("claim_due", wanted)
-            found += items_of(rows, "id")
+            rows = await self._pool.run("claim_due", wanted, after=("plan_by_index",))
+            found |= {row["id"]: row for row in items_of(rows, "id")}
             if len(found) == limit or not rows[0]["backlog"]:
-                break  # else others took some of the few that we looked at
-        return [await self._in_step(job_from_row(row)) for row in found if is_readable(row)]
+                break  # else others took what we looked at
+        readable = filter(is_readable, found.values())
+        return [await self._in_step(job_from_row(row)) for row in readable]
 
     async def list_tasks(
         self,

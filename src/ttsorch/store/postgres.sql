@@ -231,6 +231,14 @@ FROM moment
 WHERE t.id = %(id)s AND t.fence = %(fence)s AND t.lease_until IS NOT NULL
 RETURNING moment.now AS asked_at;
 
+-- name: plan_by_index
+-- For claim_due, until its transaction ends. Most of what was last vacuumed a while ago the planner would
+-- rather read as a whole and sort; and compiling a plan takes longer than to run this one.
+SELECT
+    set_config('enable_seqscan', 'off', true),
+    set_config('enable_bitmapscan', 'off', true),
+    set_config('jit', 'off', true);
+
 -- name: claim_due
 -- Whose turn it is, is worked out without a lock. Then one row after another is locked in that order, if
 -- nobody else has it and it still is due, until there are :limit.
@@ -241,7 +249,8 @@ WITH RECURSIVE moment AS MATERIALIZED ({{now}}),
 size AS MATERIALIZED (
     SELECT count(*) >= %(most)s::bigint AS backlog FROM (
         SELECT FROM ttsorch.tasks
-        WHERE next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+        WHERE next_action_at > -4611686018427387904
+            AND next_action_at <= (SELECT now FROM moment)
         LIMIT %(most)s::bigint
     ) AS counted
 ),
@@ -264,7 +273,8 @@ share (most) AS MATERIALIZED (
 candidates AS (
     SELECT owner, result_expires_at, next_action_at, id FROM ttsorch.tasks
     WHERE NOT (SELECT backlog FROM size)
-        AND next_action_at IS NOT NULL AND next_action_at <= (SELECT now FROM moment)
+        AND next_action_at > -4611686018427387904
+        AND next_action_at <= (SELECT now FROM moment)
     UNION ALL
     SELECT owners.owner, first.result_expires_at, first.next_action_at, first.id
     FROM owners CROSS JOIN LATERAL (
@@ -300,7 +310,8 @@ due AS MATERIALIZED (
     SELECT mine.id, ordered.place FROM ordered CROSS JOIN LATERAL (
         SELECT t.id FROM ttsorch.tasks AS t
         WHERE t.id = ordered.id
-            AND t.next_action_at IS NOT NULL AND t.next_action_at <= (SELECT now FROM moment)
+            -- Said so that nobody thinks of looking it up in the index of what is due.
+            AND coalesce(t.next_action_at <= (SELECT now FROM moment), false)
         FOR NO KEY UPDATE SKIP LOCKED
     ) AS mine
     LIMIT %(limit)s
