@@ -78,6 +78,15 @@ async def store(
     check_nothing_is_left(server, database, opened)
 
 
+@pytest.fixture
+async def workers(url: str) -> AsyncIterator[list[PostgresTaskStore]]:
+    """Two stores on the server's own clock."""
+    opened = [await PostgresTaskStore.open(url) for _ in range(2)]
+    yield opened
+    for store in opened:
+        await store.aclose()
+
+
 def check_nothing_is_left(server: Server, database: str, store: PostgresTaskStore) -> None:
     """After aclose no statement is under way, no connection is out, and the server has said good-bye."""
     assert not store._pool._under_way

@@ -1,8 +1,5 @@
 """Two workers, each with a pool of its own, on the same rows at the same time."""
 
-from collections.abc import AsyncIterator
-from datetime import timedelta
-
 import anyio
 import psycopg
 import pytest
@@ -12,7 +9,6 @@ from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
 from ttsorch.models import NO_LIMITS, Job, Limits
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.storage.memory import MemoryBlobStore
-from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.fakes import FakeJobProvider
 from ttsorch.testing.speech import a_request
@@ -48,15 +44,6 @@ _PAUSED_INSERTS = [
     FOR EACH ROW EXECUTE FUNCTION ttsorch.pause()
     """,
 ]
-
-
-@pytest.fixture
-async def workers(url: str) -> AsyncIterator[list[PostgresTaskStore]]:
-    """Two stores on the server's own clock."""
-    opened = [await PostgresTaskStore.open(url) for _ in range(2)]
-    yield opened
-    for store in opened:
-        await store.aclose()
 
 
 async def test_racing_submits_stay_within_the_limit(workers: list[PostgresTaskStore]) -> None:
@@ -155,69 +142,6 @@ async def test_racing_creates_with_one_key_on_two_workers(
     assert len(await workers[0].list_tasks(ANNA)) == 1
 
 
-async def test_two_sweeps_share_what_is_due(workers: list[PostgresTaskStore]) -> None:
-    """While one sweep holds the earliest rows, another gets the next ones at once, and no row twice."""
-    now = workers[0].now()
-    jobs = [
-        await stored(workers[0], new_job(now - timedelta(seconds=60 - age))) for age in range(40)
-    ]
-    handed: list[list[str]] = [[], []]
-
-    async def sweep(number: int) -> None:
-        while due := await workers[number].claim_due(limit=5, hold_seconds=60):
-            handed[number].append(",".join(ids(due)))
-
-    await race(sweep, 2)
-    order = ids(jobs)
-    assert sorted(id for rounds in handed for due in rounds for id in due.split(",")) == sorted(
-        order
-    )
-    for rounds in handed:
-        assert rounds, "one of two sweeps got nothing"
-        firsts = [order.index(due.split(",")[0]) for due in rounds]
-        assert firsts == sorted(firsts), "a later job was handed out first"
-
-
-async def test_who_comes_second_goes_on_in_turns(
-    server: Server, database: str, workers: list[PostgresTaskStore]
-) -> None:
-    """While another transaction holds the jobs of the first turn, a sweep gets those of the second."""
-    now = workers[0].now()
-    hers, his = [
-        [
-            await stored(workers[0], new_job(now - timedelta(seconds=age - n), owner=owner))
-            for n in range(5)
-        ]
-        for owner, age in ((ANNA, 60), (BEN, 30))
-    ]
-    with locked(server, database, hers[0].task.id), locked(server, database, his[0].task.id):
-        second = await workers[1].claim_due(limit=4, hold_seconds=60)
-    assert ids(second) == ids([hers[1], his[1], hers[2], his[2]])
-    rest = await workers[0].claim_due(limit=4, hold_seconds=60)
-    assert ids(rest) == ids([hers[0], his[0], hers[3], his[3]])
-
-
-async def test_sweeps_of_a_backlog_leave_nothing(
-    workers: list[PostgresTaskStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many look at the same few jobs of a backlog, each gets a batch of its own."""
-    monkeypatch.setattr(postgres, "_MOST_SORTED", 1)
-    jobs = [await stored(workers[0], new_job(workers[0].now())) for _ in range(60)]
-    handed = await race(lambda n: workers[n % 2].claim_due(limit=6, hold_seconds=60), 10)
-    assert [len(due) for due in handed] == [6] * 10
-    assert sorted(id for due in handed for id in ids(due)) == sorted(ids(jobs))
-
-
-async def test_a_row_in_use_does_not_hold_up_the_sweep(
-    server: Server, database: str, workers: list[PostgresTaskStore]
-) -> None:
-    """A due row that another transaction has locked is passed over; the rest is handed out."""
-    busy, free = [await stored(workers[0], new_job(workers[0].now())) for _ in range(2)]
-    with locked(server, database, busy.task.id):
-        assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [free.task.id]
-    assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [busy.task.id]
-
-
 async def test_a_poll_that_waited_answers_with_one_moment(
     server: Server, database: str, workers: list[PostgresTaskStore]
 ) -> None:
@@ -278,18 +202,6 @@ async def test_a_deadlock_is_survived(
             other.commit()
     assert answers == [True]
     assert await workers[1].get(ANNA, job.task.id) == later
-
-
-async def test_a_row_of_a_newer_version_does_not_hide_the_others(
-    server: Server, database: str, workers: list[PostgresTaskStore]
-) -> None:
-    """What this version can't read is left alone by a sweep; what is due after it is handed out."""
-    now = workers[0].now()
-    strange = await stored(workers[0], new_job(now - timedelta(seconds=5)))
-    known = await stored(workers[0], new_job(now))
-    change = "UPDATE ttsorch.tasks SET phase = 'dreaming' WHERE id = %s"
-    server.ask(database, change, strange.task.id)
-    assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [known.task.id]
 
 
 async def _until_waiting(server: Server, database: str, sessions: int) -> None:

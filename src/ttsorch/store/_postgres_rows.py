@@ -58,9 +58,9 @@ def _generation_values(generation: Generation | None) -> Mapping[str, Column]:
     }
 
 
-def effect_to_values(effect: Effect | None) -> Mapping[str, Column]:
+def effect_to_values(effect: Effect | None) -> dict[str, Column]:
     if effect is None:
-        return _NO_EFFECT
+        return dict(_NO_EFFECT)
     return {_EFFECT_PREFIX + column: value for column, value in effect_to_row(effect).items()}
 
 

@@ -1,8 +1,8 @@
-"""Tasks, generations and voices in PostgreSQL: for as many machines as the database can serve.
+"""Tasks, generations, voices and effects in PostgreSQL: for as many machines as the database can serve.
 
-Every method is one statement, and so one transaction; only a create that finds somebody before it, or that
-counts, asks a second one. A lease is granted and checked on the server's clock, inside the statement. See
-``docs/postgres.md`` for what an operator has to know.
+Every method is one statement, with what it needs before it, and so one transaction; only a create that finds
+somebody before it asks a second one. A lease is granted and checked on the server's clock, inside the
+statement. See ``docs/postgres.md`` for what an operator has to know.
 """
 
 from collections.abc import Sequence
@@ -153,7 +153,7 @@ class PostgresTaskStore:
         expected_version: int,
         effect: Effect | None = None,
     ) -> bool:
-        values = {**job_to_values(task, generation, None), **effect_to_values(effect)}
+        values = job_to_values(task, generation, None) | effect_to_values(effect)
         values["expected_version"] = expected_version
         return bool(await self._pool.run("write_job", values))
 
@@ -182,8 +182,7 @@ class PostgresTaskStore:
             found |= {row["id"]: row for row in items_of(rows, "id")}
             if len(found) == limit or not rows[0]["backlog"]:
                 break  # else others took what we looked at
-        readable = filter(is_readable, found.values())
-        return [await self._in_step(job_from_row(row)) for row in readable]
+        return [await self._in_step(job_from_row(r)) for r in found.values() if is_readable(r)]
 
     async def list_tasks(
         self,
