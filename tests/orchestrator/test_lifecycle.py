@@ -19,6 +19,7 @@ from tests.orchestrator.world import (
 from ttsorch.errors import (
     ActiveJobLimit,
     Category,
+    ConfigurationError,
     IdempotencyConflict,
     InternalError,
     NotFound,
@@ -660,3 +661,12 @@ async def test_an_exception_in_the_body_leaves_as_itself() -> None:
     with pytest.raises(ZeroDivisionError):
         async with world.running():
             raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    "field", ["active_per_owner", "submits_per_minute", "in_flight_per_provider"]
+)
+def test_a_limit_that_takes_nothing_in_is_refused(field: str) -> None:
+    """Whoever means "no limit" says None."""
+    with pytest.raises(ConfigurationError):
+        Limits(**{field: 0})

@@ -10,6 +10,7 @@ from ttsorch.models import NO_LIMITS, Job, Limits, OnUnknown, Policy, Status
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import EffectListener, Listener, Provider
 from ttsorch.storage.memory import MemoryBlobStore
+from ttsorch.store import TaskAndVoiceStore
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -31,9 +32,10 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     policy: Policy = POLICY
     broken: str | None = None
+    store: TaskAndVoiceStore | None = None
 
     def __post_init__(self) -> None:
-        self.tasks = MemoryTaskStore(clock=self.clock)
+        self.tasks = self.store or MemoryTaskStore(clock=self.clock)
         self.blobs = MemoryBlobStore(clock=self.clock)
 
     @asynccontextmanager

@@ -1,11 +1,12 @@
 """The reader of ``.sql`` files."""
 
+import re
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from ttsorch.store._sql import migrations, named_blocks, queries
+from ttsorch.store._sql import migrations, named_blocks, numbered, queries
 
 
 def test_named_blocks_are_found_by_name() -> None:
@@ -33,6 +34,31 @@ def test_every_block_is_one_statement() -> None:
         code = "\n".join(line for line in block.splitlines() if not line.startswith("--"))
         assert code.endswith(";")
         assert code.count(";") == 1
+
+
+def test_a_block_is_inserted_into_later_ones() -> None:
+    """What several statements share is written once; its comments don't come along."""
+    text = "-- name: columns\n-- all\na, b\n-- name: all\nSELECT {{columns}} FROM t;\n"
+    assert named_blocks(text)["all"] == "SELECT a, b FROM t;"
+    with pytest.raises(ValueError, match="no SQL block 'columns' stands before"):
+        named_blocks("-- name: all\nSELECT {{columns}};\n-- name: columns\na\n")
+
+
+def test_parameters_are_numbered_in_the_order_of_their_first_use() -> None:
+    """A name that is used twice keeps its number."""
+    text, names = numbered("SELECT %(a)s, %(b)s::int WHERE %(a)s = 'x'")
+    assert (text, names) == ("SELECT $1, $2::int WHERE $1 = 'x'", ["a", "b"])
+
+
+def test_every_postgres_block_is_one_statement_or_a_part_of_one() -> None:
+    """Only what is inserted elsewhere ends without a semicolon; and no statement asks for all columns."""
+    text = resources.files("ttsorch.store").joinpath("postgres.sql").read_text("utf-8")
+    for name, block in queries("postgres.sql").items():
+        code = "\n".join(line for line in block.splitlines() if not line.startswith("--"))
+        part = f"{{{{{name}}}}}" in text
+        assert code.count(";") == (0 if part else 1), name
+        assert part or code.endswith(";"), name
+        assert not re.search(r"\b[tgv]\.\*|SELECT \*|RETURNING \*", code), name
 
 
 def test_migrations_are_numbered_without_a_gap(

@@ -5,6 +5,7 @@ JSON text. Text, not a database's own JSON type, because what a vendor sends may
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,8 @@ from ttsorch.models import (
 Column: TypeAlias = str | int | float | None
 #: A row as a driver hands it over; the schema vouches for the types.
 Row: TypeAlias = Mapping[str, Any]
+
+logger = logging.getLogger("ttsorch")
 
 _ERROR_FIELDS = frozenset(field.name for field in fields(ErrorInfo))
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -131,6 +134,17 @@ def task_from_row(row: Row) -> Task:
         completed_at=_read_time(row["completed_at"]),
         deleted_at=_read_time(row["deleted_at"]),
     )
+
+
+def is_readable(row: Row) -> bool:
+    """Whether this version knows what the task's row holds. A newer one may have written what it doesn't;
+    such a row must not hide its neighbours from the sweep."""
+    try:
+        task_from_row(row)
+    except (KeyError, TypeError, ValueError):
+        logger.exception("task %s can't be read and is left alone", row["id"])
+        return False
+    return True
 
 
 def generation_to_row(generation: Generation) -> dict[str, Column]:

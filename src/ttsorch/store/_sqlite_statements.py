@@ -1,7 +1,6 @@
 """What each method of the SQLite store does to the database, inside a transaction that is already open."""
 
 import json
-import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -18,14 +17,13 @@ from ttsorch.store._rows import (
     from_microseconds,
     generation_from_row,
     generation_to_row,
+    is_readable,
     task_from_row,
     task_to_row,
     to_microseconds,
     voice_to_row,
 )
 from ttsorch.store._sql import queries
-
-logger = logging.getLogger("ttsorch")
 
 _SQL = queries("sqlite.sql")
 
@@ -135,24 +133,13 @@ def claim_due(
     if not rows:
         return []
     db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
-    return _jobs(db, [{**row, "next_action_at": until} for row in rows if _is_readable(row)])
+    return _jobs(db, [{**row, "next_action_at": until} for row in rows if is_readable(row)])
 
 
 def _due(db: sqlite3.Connection, wanted: Mapping[str, Column]) -> list[dict[str, Any]]:
     """In turns; a backlog is not sorted for that, which would take longer with every job in it."""
     backlog = _total(db, "count_due", wanted) == wanted["most"]
     return _rows(db, "due_tasks_of_a_backlog" if backlog else "due_tasks", wanted)
-
-
-def _is_readable(row: Row) -> bool:
-    """A newer version of ttsorch may have written what this one doesn't know; such a row must not hide
-    its neighbours from the sweep."""
-    try:
-        task_from_row(row)
-    except (KeyError, TypeError, ValueError):
-        logger.exception("task %s can't be read and is left alone", row["id"])
-        return False
-    return True
 
 
 def list_tasks(
