@@ -74,8 +74,6 @@ def search(query: Query) -> str:
 def cursor(query: Query) -> Cursor | None:
     """``before``, as :func:`cursor_text` wrote it; a bare time is taken too, and junk is the start."""
     moment, _, row_id = query.get("before", "").partition("_")
-    if "\0" in row_id:  # PostgreSQL can't be asked for it
-        return None
     try:
         parsed = datetime.fromisoformat(moment)
         utc = parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
