@@ -4,7 +4,6 @@ import os
 import random
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -31,7 +30,7 @@ from ttsorch.protocols import Listener
 from ttsorch.storage.filesystem import FilesystemBlobStore
 from ttsorch.store import migrate_task_store
 from ttsorch.store.postgres import PostgresTaskStore
-from ttsorch.ticks.procrastinate import QUEUE, STEP, StepDeferrer
+from ttsorch.ticks.procrastinate import QUEUE, STEP, SWEEP, StepDeferrer, add_ticks
 
 pytestmark = pytest.mark.anyio
 
@@ -145,7 +144,9 @@ async def test_killed_workers_lose_nothing(
             with here.worker(EVERY_SECOND) as worker:
                 await ready(worker)
                 jobs += [await here.submitted(text) for text in texts[kill * 3 : kill * 3 + 3]]
-                time.sleep(random.uniform(0, 0.5))  # the moment of death, not a synchronisation
+                await anyio.sleep(
+                    random.uniform(0, 0.5)
+                )  # the moment of death, not a synchronisation
         with here.worker(EVERY_SECOND):
             ended = await here.ended(jobs)
         assert {job.task.status for job in ended} == {Status.COMPLETED}
@@ -178,8 +179,41 @@ async def test_two_defers_make_one_queued_step(
         first, second = [await here.submitted(text) for text in ("One.", "Two.")]
         with anyio.fail_after(10):
             while await here.queued() < 2:
-                await anyio.sleep(0.01)
+                await anyio.lowlevel.checkpoint()
         again = StepDeferrer(here.app)
         await again(Transition(None, first))
         await again(Transition(None, second))
         assert await here.queued() == 2
+
+
+async def test_what_a_killed_worker_left_in_the_queue_is_cleared_away(
+    server: Server, empty_database: str, tmp_path: Path
+) -> None:
+    """A job that is under way at no worker would stay for ever; a sweep removes it, and no live one."""
+    async with setting(server.url(empty_database), tmp_path, Call.QWEN_GENERATE) as here:
+        add_ticks(here.app, here.web, sweep_cron=NEVER)
+        for task_id in ("dead", "alive"):
+            step = here.app.configure_task(STEP, queueing_lock=task_id, schedule_in={"hours": 1})
+            await step.defer_async(task_id=task_id, owner=OWNER)
+        server.ask(
+            empty_database,
+            "UPDATE procrastinate_jobs SET status = 'doing' WHERE args->>'task_id' = 'dead'",
+        )
+        await here.app.configure_task(SWEEP).defer_async(timestamp=0)
+        await here.app.run_worker_async(
+            queues=[QUEUE], wait=False, delete_jobs="always", install_signal_handlers=False
+        )
+        left = server.ask(empty_database, "SELECT args->>'task_id' FROM procrastinate_jobs")
+        assert left == [("alive",)]
+
+
+async def test_a_step_of_a_deleted_task_is_the_last(
+    server: Server, empty_database: str, tmp_path: Path
+) -> None:
+    """Ticks may outlive their task: one more runs, and defers nothing."""
+    async with setting(server.url(empty_database), tmp_path, Call.QWEN_GENERATE) as here:
+        add_ticks(here.app, here.web, sweep_cron=NEVER)
+        await here.app.configure_task(STEP).defer_async(task_id="gone", owner=OWNER)
+        await here.app.run_worker_async(queues=[QUEUE], wait=False, install_signal_handlers=False)
+        status = "SELECT status::text FROM procrastinate_jobs"
+        assert server.ask(empty_database, status) == [("succeeded",)]
