@@ -45,4 +45,5 @@ async def work(url: str, folder: str, provider_name: str, cron: str) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(work, *sys.argv[1:])
+    url, folder, provider_name, cron = sys.argv[1:]
+    anyio.run(work, url, folder, provider_name, cron)
