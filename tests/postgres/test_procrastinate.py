@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio
@@ -91,9 +91,11 @@ async def setting(
 ) -> AsyncIterator[Setting]:
     await migrate_task_store(url)
     app = App(connector=PsycopgConnector(conninfo=url))
-    async with app.open_async(), a_vendor(call) as vendor:
+    async with app.open_async(), a_vendor(call) as vendor, AsyncExitStack() as parts:
         await app.schema_manager.apply_schema_async()
         store, provider = await PostgresTaskStore.open(url), a_provider(vendor)
+        parts.push_async_callback(store.aclose)
+        parts.push_async_callback(provider.aclose)
         async with Orchestrator(
             provider=provider,
             tasks=store,
@@ -104,8 +106,6 @@ async def setting(
             listeners=[listener or StepDeferrer(app, check_interval=0.1)],
         ) as web:
             yield Setting(url, folder, vendor, app, web)
-        await provider.aclose()
-        await store.aclose()
 
 
 async def ready(worker: subprocess.Popen[str]) -> None:
