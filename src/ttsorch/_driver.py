@@ -37,6 +37,7 @@ class Driver:
         flights: Flights[Job | None],
         policy: Policy,
         background: bool,
+        polls_synthesize: bool,
     ) -> None:
         self._tasks = tasks
         self._steps = steps
@@ -44,6 +45,7 @@ class Driver:
         self._flights = flights
         self._policy = policy
         self._background = background
+        self._polls_synthesize = polls_synthesize
         self._turns: Flights[None] = Flights(0)
         self._synthesis_slots = FairSlots(policy.concurrency)
         self._other_slots = FairSlots(policy.sweep_concurrency)
@@ -124,6 +126,10 @@ class Driver:
             return False
         if task.phase is Phase.QUEUED and self._background:
             return False
+        if not self._polls_synthesize and self._steps.synthesizes(task):
+            # Failing it is no long call.
+            ends = states.deadline(task)
+            return ends is not None and ends <= now
         put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
         return states.is_due(task, now) or not put_off
 

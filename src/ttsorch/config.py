@@ -130,7 +130,11 @@ class Config:
 
 @asynccontextmanager
 async def open_orchestrator(
-    config: Config, *, background: bool = True, listeners: Sequence[Listener] = ()
+    config: Config,
+    *,
+    background: bool = True,
+    polls_synthesize: bool = True,
+    listeners: Sequence[Listener] = (),
 ) -> AsyncIterator[Orchestrator]:
     """Open the parts that ``config`` names and run an orchestrator over them; close all of them on
     leaving, in reverse order, and whatever is open already when a later one can't be opened.
@@ -158,6 +162,7 @@ async def open_orchestrator(
             voices=store,
             blobs=blobs,
             background=background,
+            polls_synthesize=polls_synthesize,
             limits=config.limits,
             listeners=listeners,
         )

@@ -95,6 +95,9 @@ class Orchestrator:
         voices: the owners' own voices; without it only built-in voices exist.
         background: direct tasks and a sweep run in this process's event loop. Without it, a direct task
             runs inside its first poll, and somebody has to call :meth:`sweep_once`.
+        polls_synthesize: whether a poll may make a direct task's long call, where nothing in the
+            background does. Without it, polls leave that to the :meth:`step` or :meth:`sweep_once` of
+            another process; they still check jobs, store results and see deadlines pass.
         on_unknown: what to do when nobody knows whether a submit was accepted; the provider's own
             default if None. ``RESUBMIT`` may pay twice.
         limits: how much is taken in, by all processes over one store together.
@@ -113,6 +116,7 @@ class Orchestrator:
         also: Sequence[Provider] = (),
         policy: Policy | None = None,
         background: bool = True,
+        polls_synthesize: bool = True,
         on_unknown: OnUnknown | None = None,
         limits: Limits = NO_LIMITS,
         listeners: Sequence[Listener] = (),
@@ -149,6 +153,7 @@ class Orchestrator:
             flights=flights,
             policy=self.policy,
             background=background,
+            polls_synthesize=polls_synthesize,
         )
 
     # Both are made anew each time: they hold nothing of their own, and go by the provider of the moment.
