@@ -222,12 +222,14 @@ class Steps:
 
     async def _call_off(self, task: Task) -> None:
         """Another attempt of this task is followed already; this one would only cost. Its ticket has no
-        place on the row, so it is told to stop now or never."""
-        for tries in range(1, self._policy.max_cancel_attempts + 1):
-            if await self._tell_to_cancel(task):
-                logger.warning("task %s: a second accepted job was called off", task.id)
-                return
-            await anyio.sleep(backoff(self._policy.submit_backoff, tries))
+        place on the row, so it is told to stop now or never, also when we have lost the lease (as we must
+        have, if there is another attempt) or are being shut down."""
+        with anyio.move_on_after(self._policy.insist, shield=True):
+            for tries in range(1, self._policy.max_cancel_attempts + 1):
+                if await self._tell_to_cancel(task):
+                    logger.warning("task %s: a second accepted job was called off", task.id)
+                    return
+                await anyio.sleep(backoff(self._policy.submit_backoff, tries))
         logger.error("task %s: a second accepted job could not be called off", task.id)
 
     async def _lose_submit(self, job: Job) -> Job:

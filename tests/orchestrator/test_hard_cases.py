@@ -503,6 +503,39 @@ async def test_a_second_accepted_job_is_called_off_although_the_first_try_fails(
     assert provider.ledger.cancels == ["job-2", "job-2"]
 
 
+async def test_a_second_accepted_job_is_called_off_by_a_process_that_is_being_stopped() -> None:
+    """Whoever has a second job has lost its lease, or soon has the process stopped: neither ends the try."""
+    provider = FakeJobProvider()
+    provider.script.cancel.append(ProviderUnavailable())
+    first_in, go_on, told = anyio.Event(), anyio.Event(), anyio.Event()
+    waits = [go_on]
+
+    def pause(call: str) -> anyio.Event | None:
+        if call == "cancel":
+            told.set()
+        if call == "submit" and waits:
+            first_in.set()
+            return waits.pop()
+        return None
+
+    provider.script.pause = pause
+    world = World(provider, policy=replace(POLICY, submit_backoff=0.3))
+    async with (
+        world.running(on_unknown=OnUnknown.RESUBMIT) as slow,
+        world.running(on_unknown=OnUnknown.RESUBMIT) as quick,
+        anyio.create_task_group() as group,
+    ):
+        group.start_soon(world.submitted, slow)
+        await first_in.wait()
+        (job,) = await quick.list_tasks(owner=OWNER)
+        world.clock.advance(POLICY.lease + 1)
+        await quick.poll_once(job.task.id, owner=OWNER)
+        go_on.set()
+        await told.wait()
+        group.cancel_scope.cancel()
+    assert provider.ledger.cancels == ["job-2", "job-2"]
+
+
 async def test_a_second_accepted_job_that_cannot_be_called_off_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
