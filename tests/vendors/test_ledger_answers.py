@@ -206,7 +206,7 @@ async def test_a_refusal_of_the_second_question_says_nothing_of_the_first() -> N
 async def test_a_call_that_outlasts_its_deadline_is_not_made_again(call: Call) -> None:
     """The vendor works on and keeps silent: unknown, and paid once."""
     async with a_vendor(call) as vendor:
-        provider = a_provider(vendor, deadline=0.1)
+        provider = a_provider(vendor, deadline=0.4)
         async with a_till(call, vendor, provider=provider) as till:
             for _ in range(2):
                 vendor.paid.faults.append(WireFault(stall=anyio.Event()))
