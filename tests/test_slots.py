@@ -1,5 +1,6 @@
 """Slots are shared in turns: nobody's queue holds up another owner."""
 
+import asyncio
 from collections.abc import Sequence
 
 import anyio
@@ -88,6 +89,47 @@ async def test_who_is_cancelled_passes_the_slot_on(also_granted: bool) -> None:
                 scope.cancel()
             await served.wait()
         async with slots.slot("c"):
+            pass
+
+
+async def test_who_is_cancelled_leaves_the_owners_others_in_line() -> None:
+    """One of an owner's jobs is given up, the next one of the same owner is served in its place."""
+    slots = FairSlots(1)
+    served: list[str] = []
+
+    async def take(name: str, scope: anyio.CancelScope) -> None:
+        with scope:
+            async with slots.slot("a"):
+                served.append(name)
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as group, slots.slot("first"):
+            given_up = anyio.CancelScope()
+            for name, scope in (("given up", given_up), ("next", anyio.CancelScope())):
+                group.start_soon(take, name, scope)
+                await anyio.wait_all_tasks_blocked()
+            given_up.cancel()
+            await anyio.wait_all_tasks_blocked()
+    assert served == ["next"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_is_cancelled_while_it_is_served_passes_the_slot_on() -> None:
+    """A server cancels tasks of asyncio without regard to what they have just been given."""
+    slots = FairSlots(1)
+
+    async def hold() -> None:
+        async with slots.slot("a"):
+            await anyio.sleep_forever()
+
+    async with slots.slot("first"):
+        waiting = asyncio.ensure_future(hold())
+        await anyio.wait_all_tasks_blocked()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with anyio.fail_after(5):
+        async with slots.slot("b"):
             pass
 
 
