@@ -18,11 +18,14 @@ from ttsorch._flights import Flights
 from ttsorch._journal import Journal
 from ttsorch._slots import FairSlots
 from ttsorch._steps import Steps
-from ttsorch.errors import TtsorchError
+from ttsorch.errors import StorageUnavailable, TtsorchError
 from ttsorch.models import Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
 
 logger = logging.getLogger("ttsorch")
+
+#: A process that knows the provider may be waiting for its turn.
+_LONGEST_FOR_OTHERS = 60.0
 
 
 class Driver:
@@ -73,7 +76,23 @@ class Driver:
 
     async def step(self, job: Job) -> Job:
         """One step of the job's task, or the one that is under way."""
-        return await self.share(job.task.id, job, partial(self._steps.step, job))
+        return await self.share(job.task.id, job, partial(self._step, job))
+
+    async def _step(self, job: Job) -> Job:
+        try:
+            return await self._steps.step(job)
+        except TtsorchError:
+            raise
+        except Exception as error:
+            # A defect, or a row that can't be. Who meets it next meets it later.
+            await self._put_aside(job, type(error).__name__, self._policy.longest_hold)
+            raise
+
+    async def _put_aside(self, job: Job, reason: str, longest: float) -> None:
+        try:
+            await self._journal.put_aside(job.task, reason, longest=longest)
+        except StorageUnavailable as error:
+            logger.warning("task %s could not be put aside: %s", job.task.id, error.detail)
 
     async def answered(self, job: Job) -> Job:
         """The job with the answer to its submit, if this process waits for that just now: whoever repeats a
@@ -109,7 +128,10 @@ class Driver:
         synthesis = self._steps.synthesizes(job.task)
         slots = self._synthesis_slots if synthesis else self._other_slots
         async with slots.slot(job.task.owner):
-            await self.step(await self._journal.reread(job))
+            job = await self._journal.reread(job)
+            await self.step(job)
+            if not (job.task.status.terminal or self._steps.can_step(job.task)):
+                await self._put_aside(job, "provider_not_configured", _LONGEST_FOR_OTHERS)
 
     async def claim_due(self) -> list[Job]:
         """Jobs whose time has come, for us to step."""
@@ -131,6 +153,8 @@ class Driver:
             ends = states.deadline(task)
             return ends is not None and ends <= now
         put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
+        if task.phase is Phase.RUNNING and task.word == states.STATUS_ERROR:
+            put_off = True
         return states.is_due(task, now) or not put_off
 
     async def _sweep_forever(self) -> None:
