@@ -438,8 +438,8 @@ class Orchestrator:
         await self.tasks.pause_provider(provider, seconds=seconds, reason="operator")
 
     async def end_pause(self, provider: str) -> bool:
-        """Let new tasks go to ``provider`` again before its pause is over; what has waited comes when that was
-        to be. False if it wasn't paused."""
+        """Let new tasks go to ``provider`` again before its pause is over; what has waited comes when that
+        was to be. False if it wasn't paused."""
         return await self.tasks.end_pause(provider)
 
     # --- history and voices ---------------------------------------------------------------------------

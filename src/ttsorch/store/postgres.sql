@@ -202,10 +202,10 @@ written AS (
     WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.version = %(expected_version)s
         AND (%(grants)s::bigint = 0 OR t.lease_until IS NULL OR t.lease_until <= moment.now)
         AND (
-            NOT %(sends)s::boolean OR NOT EXISTS (
-                SELECT FROM ttsorch.pauses AS p
+            NOT %(sends)s::boolean OR (
+                SELECT p.until FROM ttsorch.pauses AS p
                 WHERE p.provider = t.provider AND p.until > (SELECT now FROM moment)
-            )
+            ) IS NULL
         )
     RETURNING t.owner, t.fence, t.lease_until, t.next_action_at, t.poll_count, t.deleted_at
 ),

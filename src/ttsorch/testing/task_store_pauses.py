@@ -1,12 +1,12 @@
 """The part of the task store's suite about what is not to be done now: pauses, and tasks put aside."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from ttsorch.errors import ProviderBusy, SubmitRateLimit
-from ttsorch.models import Job, Limits, Pause, StuckTask
+from ttsorch.models import Job, Limits, Pause, Phase, StuckTask, Task
 from ttsorch.protocols import TaskStore
 from ttsorch.states import StoreStarted
 from ttsorch.testing.task_store_jobs import (
@@ -67,6 +67,14 @@ async def _waits(store: TaskStore, job: Job) -> float:
     assert found is not None
     assert found.task.next_action_at is not None
     return (found.task.next_action_at - store.now()).total_seconds()
+
+
+def _ending(task: Task, moment: datetime) -> Task:
+    """One version on, and with this deadline for the phase it is in."""
+    version = task.version + 1
+    if task.phase is Phase.RUNNING:
+        return replace(task, version=version, finish_by=moment)
+    return replace(task, version=version, accept_by=moment)
 
 
 class PauseCases:
@@ -268,12 +276,11 @@ class PauseCases:
         for move in (None, unanswered, running):
             job = await stored(store, new_job(store.now()), move)
             now = store.now()
-            bound = "finish_by" if move is running else "accept_by"
-            soon = replace(job.task, version=job.task.version + 1, **{bound: now + last})
+            soon = _ending(job.task, now + last)
             assert await store.replace(soon, None, expected_version=job.task.version)
             assert await _aside(store, Job(soon, None))
             assert 4 < await _waits(store, job) <= 5
-            late = replace(soon, version=soon.version + 1, **{bound: now - last})
+            late = _ending(soon, now - last)
             assert await store.replace(late, None, expected_version=soon.version)
             assert await _aside(store, Job(late, None))
             assert 9 < await _waits(store, job) <= 10
