@@ -44,6 +44,7 @@ from ttsorch.capabilities import (
 from ttsorch.errors import (
     ConfigurationError,
     IdempotencyConflict,
+    InternalError,
     NotFound,
     TtsorchError,
     ValidationError,
@@ -644,6 +645,8 @@ class Orchestrator:
         async def step(job: Job) -> None:
             try:
                 await self._driver.step_in_turn(job)
+            except InternalError as error:
+                failures.append(error)  # it is in the log, with what caused it
             except TtsorchError as error:
                 logger.warning("sweep: task %s: %s (%s)", job.task.id, error.code, error.detail)
                 failures.append(error)
