@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.orchestrator.world import OWNER, POLICY, World, completed
@@ -71,8 +72,7 @@ async def test_a_task_whose_step_always_raises_ends_at_its_deadline(
 async def test_a_broken_step_is_logged_once_per_try(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With the task's id and the traceback, and without what the row holds in confidence; in a background
-    sweep as in one by hand."""
+    """With the task's id and the traceback, and without what the row holds in confidence."""
     provider = FakeJobProvider()
     world = World(provider)
     async with world.running() as tts:
@@ -88,6 +88,22 @@ async def test_a_broken_step_is_logged_once_per_try(
     assert [record.levelname for record in told] == ["ERROR"] * 3
     assert all(record.exc_info for record in told)
     assert SECRET not in caplog.text
+
+
+async def test_a_broken_step_of_the_background_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a sweep by hand, where nobody waits for the step."""
+    world = World(FakeJobProvider(), policy=replace(POLICY, sweep_interval=0.001))
+    async with world.running(background=True) as tts:
+        job = await world.submitted(tts)
+        tried = broken_steps(monkeypatch, tts, Phase.RUNNING)
+        world.clock.advance(POLICY.check_interval + 1)
+        with anyio.fail_after(5):
+            while not await tts.list_stuck():
+                await anyio.sleep(0.001)
+    told = [record for record in caplog.records if job.task.id in record.getMessage()]
+    assert ([record.levelname for record in told], len(tried)) == (["ERROR"], 1)
 
 
 async def test_a_poll_of_a_broken_task_counts_as_a_try(monkeypatch: pytest.MonkeyPatch) -> None:
