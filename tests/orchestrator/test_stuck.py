@@ -5,6 +5,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -95,13 +96,20 @@ async def test_a_broken_step_of_the_background_is_logged_once(
 ) -> None:
     """As in a sweep by hand, where nobody waits for the step."""
     world = World(FakeJobProvider(), policy=replace(POLICY, sweep_interval=0.001))
+    original, aside = world.tasks.put_aside, anyio.Event()
+
+    async def put_aside(task_id: str, **how: Any) -> bool:
+        written = await original(task_id, **how)
+        aside.set()
+        return written
+
+    monkeypatch.setattr(world.tasks, "put_aside", put_aside)
     async with world.running(background=True) as tts:
         job = await world.submitted(tts)
         tried = broken_steps(monkeypatch, tts, Phase.RUNNING)
         world.clock.advance(POLICY.check_interval + 1)
         with anyio.fail_after(5):
-            while not await tts.list_stuck():
-                await anyio.sleep(0.001)
+            await aside.wait()
     told = [record for record in caplog.records if job.task.id in record.getMessage()]
     assert ([record.levelname for record in told], len(tried)) == (["ERROR"], 1)
 
