@@ -35,6 +35,7 @@ EVENTS: dict[type[states.Event], Callable[[], states.Event]] = {
     states.Resubmit: lambda: states.Resubmit(LATER),
     states.SubmitAccepted: lambda: states.SubmitAccepted({"id": "1"}, LATER),
     states.ProgressMade: lambda: states.ProgressMade("working", 2.0, 0.5, LATER),
+    states.CheckDeferred: lambda: states.CheckDeferred(LATER),
     states.FailureDoubted: lambda: states.FailureDoubted(LATER),
     states.ResultReady: lambda: states.ResultReady({"url": "u"}, LATER),
     states.StoreStarted: states.StoreStarted,

@@ -18,7 +18,13 @@ import anyio.lowlevel
 import pytest
 
 from ttsorch.config import Config, open_orchestrator
-from ttsorch.errors import InternalError, NotFound, StorageUnavailable, ValidationError
+from ttsorch.errors import (
+    InternalError,
+    NotFound,
+    ProviderBusy,
+    StorageUnavailable,
+    ValidationError,
+)
 from ttsorch.models import Job, SpeechRequest, Status, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.storage.memory import MemoryBlobStore
@@ -170,6 +176,19 @@ def test_operators_find_calls_that_were_never_answered(backend: Backend) -> None
 
     assert every == lost
     assert some == lost[:1]
+
+
+def test_operators_see_and_end_pauses_and_what_is_stuck(backend: Backend) -> None:
+    """As with the orchestrator that is awaited."""
+    with SyncOrchestrator(lambda: over_fakes(FakeJobProvider()), backend=backend) as speech:
+        speech.pause_provider("fake", seconds=60)
+        paused = [pause.provider for pause in speech.list_pauses()]
+        with pytest.raises(ProviderBusy):
+            speech.submit(a_request(), owner=OWNER)
+        ended = speech.end_pause("fake"), speech.end_pause("fake")
+        stuck = speech.list_stuck()
+
+    assert (paused, ended, list(stuck)) == (["fake"], (True, False), [])
 
 
 def test_anything_can_be_awaited_beside_the_orchestrator(speech: SyncOrchestrator) -> None:

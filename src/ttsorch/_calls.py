@@ -6,6 +6,7 @@ Whether one may be made, and what follows from its answer, is decided in :mod:`t
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -13,8 +14,9 @@ import anyio
 
 from ttsorch._asking import asked
 from ttsorch._clips import Clips
+from ttsorch._pauses import Pauses
 from ttsorch._retry import RetryBudget, retry_call
-from ttsorch.errors import ProviderRejected
+from ttsorch.errors import ProviderError, ProviderRejected
 from ttsorch.models import Attempt, Job, Policy, SpeechRequest, SubmitResult, Task, TaskKind
 from ttsorch.protocols import Provider, VoiceCloning, VoiceDesign
 
@@ -26,8 +28,11 @@ Call: TypeAlias = Callable[[], Awaitable[SubmitResult]]
 class PaidCalls:
     """Makes calls to the providers whose tasks this process may drive."""
 
-    def __init__(self, *, providers: Mapping[str, Provider], clips: Clips, policy: Policy) -> None:
+    def __init__(
+        self, *, providers: Mapping[str, Provider], clips: Clips, pauses: Pauses, policy: Policy
+    ) -> None:
         self._providers = providers
+        self._pauses = pauses
         self._clips = clips
         self._policy = policy
         self._budgets = {name: RetryBudget() for name in providers}
@@ -80,9 +85,32 @@ class PaidCalls:
         """
         # Each try is bounded and guarded by itself: a certain "not sent" may be repeated, a doubt never.
         # A call that takes long goes back into the queue instead, with a longer wait.
+        tries = _Tries(partial(asked, seconds, call, ambiguous=True), task.provider, self._pauses)
         return await retry_call(
-            partial(asked, seconds, call, ambiguous=True),
+            tries.make,
             attempts=1 if self.take_long(task) else _TRIES,
             deadline=min(seconds, self._policy.submit_retry),
             budget=self._budgets[task.provider],
+            before_wait=tries.turned_away,
         )
+
+
+class _Tries:
+    """One call, made again by the caller who waits for it: what the vendor answers to it holds for all."""
+
+    def __init__(self, call: Call, provider: str, pauses: Pauses) -> None:
+        self._call = call
+        self._provider = provider
+        self._pauses = pauses
+        self._waited = False
+        self._ours: datetime | None = None
+
+    async def make(self) -> SubmitResult:
+        if self._waited:
+            await self._pauses.check(self._provider, self._ours)
+        return await self._call()
+
+    async def turned_away(self, error: ProviderError) -> None:
+        """Before the wait: others must not run into the same answer meanwhile."""
+        self._waited = True
+        self._ours = await self._pauses.begin(self._provider, error)

@@ -6,8 +6,8 @@ long (a synthesis) holds up nothing else.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from types import TracebackType
 
@@ -18,11 +18,14 @@ from ttsorch._flights import Flights
 from ttsorch._journal import Journal
 from ttsorch._slots import FairSlots
 from ttsorch._steps import Steps
-from ttsorch.errors import TtsorchError
+from ttsorch.errors import InternalError, StorageUnavailable, TtsorchError
 from ttsorch.models import Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
 
 logger = logging.getLogger("ttsorch")
+
+#: A process that knows the provider may be waiting for its turn.
+_LONGEST_FOR_OTHERS = 60.0
 
 
 class Driver:
@@ -73,7 +76,28 @@ class Driver:
 
     async def step(self, job: Job) -> Job:
         """One step of the job's task, or the one that is under way."""
-        return await self.share(job.task.id, job, partial(self._steps.step, job))
+        return await self.share(job.task.id, job, partial(self._step, job))
+
+    async def _step(self, job: Job) -> Job:
+        async with self._putting_aside(job):
+            return await self._steps.step(job)
+
+    @asynccontextmanager
+    async def _putting_aside(self, job: Job) -> AsyncIterator[None]:
+        """A defect, or a row that can't be: who meets it next meets it later, and later each time."""
+        try:
+            yield
+        except TtsorchError:
+            raise
+        except Exception as error:
+            await self._put_aside(job, type(error).__name__, self._policy.longest_hold)
+            raise
+
+    async def _put_aside(self, job: Job, reason: str, longest: float) -> None:
+        try:
+            await self._journal.put_aside(job.task, reason, longest=longest)
+        except StorageUnavailable as error:
+            logger.warning("task %s could not be put aside: %s", job.task.id, error.detail)
 
     async def answered(self, job: Job) -> Job:
         """The job with the answer to its submit, if this process waits for that just now: whoever repeats a
@@ -104,12 +128,29 @@ class Driver:
         self._turns.start(job.task.id, partial(self.step_in_turn, job))
 
     async def step_in_turn(self, job: Job) -> None:
-        """Step the task as soon as there is room for it."""
+        """Step the task as soon as there is room for it.
+
+        Raises:
+            TtsorchError: what the step raised; anything unexpected as InternalError.
+        """
+        try:
+            async with self._putting_aside(job):
+                await self._step_in_turn(job)
+        except TtsorchError:
+            raise
+        except Exception as error:
+            logger.exception("unexpected error before a step of %s", job.task.id)
+            raise InternalError(detail=type(error).__name__) from error
+
+    async def _step_in_turn(self, job: Job) -> None:
         # The wait for a slot is outside the flight, so that no poll ever waits for it too.
         synthesis = self._steps.synthesizes(job.task)
         slots = self._synthesis_slots if synthesis else self._other_slots
         async with slots.slot(job.task.owner):
-            await self.step(await self._journal.reread(job))
+            job = await self._journal.reread(job)
+            await self.step(job)
+        if not (job.task.status.terminal or self._steps.can_step(job.task)):
+            await self._put_aside(job, "provider_not_configured", _LONGEST_FOR_OTHERS)
 
     async def claim_due(self) -> list[Job]:
         """Jobs whose time has come, for us to step."""
@@ -131,6 +172,8 @@ class Driver:
             ends = states.deadline(task)
             return ends is not None and ends <= now
         put_off = task.phase in (Phase.QUEUED, Phase.READY) or task.finalize_attempts > 0
+        if task.phase is Phase.RUNNING and task.word == states.STATUS_ERROR:
+            put_off = True
         return states.is_due(task, now) or not put_off
 
     async def _sweep_forever(self) -> None:

@@ -118,5 +118,6 @@ class Flights(Generic[Result]):
         finally:
             del self._flights[key]
             flight.landed.set()
-        if flight.error is not None and not flight.awaited:
+        told = flight.awaited or isinstance(flight.error, InternalError)
+        if flight.error is not None and not told:
             logger.warning("%s: %s (%s)", key, flight.error.code, flight.error.detail)

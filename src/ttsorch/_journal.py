@@ -99,8 +99,9 @@ class Journal:
             _tell_operator(written, after.task)
         return after
 
-    async def claim(self, job: Job, event: states.Event) -> Job | None:
-        """:meth:`commit`, and take the task's lease with it; None when somebody else was first."""
+    async def claim(self, job: Job, event: states.Event, *, sends: bool = False) -> Job | None:
+        """:meth:`commit`, and take the task's lease with it; None when somebody else was first, or when it
+        ``sends`` to a provider that is paused."""
         after = self._advanced(job, event)
         with _bounded_commit(self._policy.commit):
             task = await self._tasks.claim(
@@ -108,12 +109,24 @@ class Journal:
                 after.generation,
                 expected_version=job.task.version,
                 lease_seconds=self._policy.lease,
+                sends=sends,
             )
         if task is None:
             return None
         claimed = Job(task, after.generation)
         self._announcer.announce(job.task.phase, claimed)
         return claimed
+
+    async def put_aside(self, task: Task, reason: str, *, longest: float) -> None:
+        """Have a task that could not be taken further looked at later, and later each time."""
+        with _bounded_commit(self._policy.commit):
+            await self._tasks.put_aside(
+                task.id,
+                expected_version=task.version,
+                reason=reason,
+                hold_seconds=self._policy.lease,
+                most_seconds=longest,
+            )
 
     async def under_lease(self, job: Job, work: Callable[[], Awaitable[Job]]) -> Job:
         """Do ``work`` for as long as the lease is ours; when it is lost, stop and return the truth."""

@@ -68,6 +68,7 @@ async def retry_call(
     base: float = 0.5,
     cap: float = 30.0,
     budget: RetryBudget | None = None,
+    before_wait: Callable[[ProviderError], Awaitable[None]] | None = None,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     chance: Callable[[], float] = random.random,
     clock: Callable[[], float] = time.monotonic,
@@ -77,7 +78,7 @@ async def retry_call(
     Only a call that :func:`may_be_sent_again` is followed by another attempt. The wait is the error's own
     ``retry_after``, exactly; else a random part of ``base`` seconds, doubled with every attempt up to
     ``cap`` (full jitter). A wait that would end after ``deadline`` seconds isn't begun: the error is raised
-    at once. Attempts themselves are not interrupted.
+    at once. Attempts themselves are not interrupted. ``before_wait`` is told the error before each wait.
     """
     from tenacity import AsyncRetrying, retry_if_exception
 
@@ -96,10 +97,17 @@ async def retry_call(
             return True
         return budget is not None and not budget.spend()
 
+    async def tell(state: "RetryCallState") -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if before_wait is not None and isinstance(error, ProviderError):
+            await before_wait(error)
+
     if budget is not None:
         budget.earn()
     safely = retry_if_exception(may_be_sent_again)
-    policy = AsyncRetrying(sleep=sleep, stop=stop, wait=wait, retry=safely, reraise=True)
+    policy = AsyncRetrying(
+        sleep=sleep, stop=stop, wait=wait, retry=safely, before_sleep=tell, reraise=True
+    )
     return await policy(attempt)
 
 

@@ -21,6 +21,7 @@ from ttsorch._asking import asked, backoff, plain
 from ttsorch._calls import PaidCalls
 from ttsorch._clips import Clips, ClipUnavailable
 from ttsorch._journal import Journal
+from ttsorch._pauses import Pauses
 from ttsorch._retry import may_be_sent_again
 from ttsorch._storing import Storing
 from ttsorch.errors import (
@@ -72,6 +73,7 @@ class Steps:
         providers: Mapping[str, Provider],
         voices: VoiceStore | None,
         blobs: BlobStore,
+        pauses: Pauses,
         policy: Policy,
         on_unknown: OnUnknown | None,
     ) -> None:
@@ -83,7 +85,10 @@ class Steps:
         self._policy = policy
         self._on_unknown = on_unknown
         self._quiet_until: dict[str, float] = {}
-        self._calls = PaidCalls(providers=providers, clips=self._clips, policy=policy)
+        self._pauses = pauses
+        self._calls = PaidCalls(
+            providers=providers, clips=self._clips, pauses=pauses, policy=policy
+        )
         self._by_phase: Mapping[Phase, Callable[[Job], Awaitable[Job]]] = {
             Phase.QUEUED: self._start,
             Phase.SUBMITTING: self._lose_submit,
@@ -104,12 +109,12 @@ class Steps:
             return await self._after_end(await self._journal.commit(job, states.DeadlinePassed()))
         if states.lease_is_live(task, now):
             return job
-        if not self._can_step(task):
+        if not self.can_step(task):
             return _troubled(job, ProviderUnavailable(code="provider_not_configured"))
         return await self._by_phase[task.phase](job)
 
-    def _can_step(self, task: Task) -> bool:
-        """A voice that is made needs its provider no more."""
+    def can_step(self, task: Task) -> bool:
+        """Whether the task's provider is one of ours; a voice that is made needs its provider no more."""
         made = task.kind is TaskKind.CLONE and task.phase is Phase.READY
         return made or task.provider in self._providers
 
@@ -135,7 +140,7 @@ class Steps:
 
     async def _start(self, job: Job) -> Job:
         started = states.SubmitStarted(self.word_for_submitting(job.task))
-        claimed = await self._journal.claim(job, started)
+        claimed = await self._journal.claim(job, started, sends=True)
         return await self.submit(claimed) if claimed else await self._journal.reread(job)
 
     async def _follow(self, job: Job) -> Job:
@@ -187,6 +192,12 @@ class Steps:
         return await self._result_ready(job, result)
 
     async def _submit_failed(self, job: Job, error: ProviderError) -> Job:
+        after = await self._note_refusal(job, error)
+        # After the task's own row: that its call was not accepted is known for certain, once it is written.
+        await self._pauses.begin(job.task.provider, error)
+        return after
+
+    async def _note_refusal(self, job: Job, error: ProviderError) -> Job:
         info = ErrorInfo.of(error)
         if error.ambiguous:
             grace = self._journal.after(self._policy.unknown_grace)
@@ -277,7 +288,7 @@ class Steps:
             result = await asked(self._policy.provider_call, check)
         except ProviderError as error:
             self._complain(job.task, error)
-            return _troubled(job, error)
+            return await self._check_later(job, error)
         if isinstance(result, Running):
             return await self._note_progress(job, result)
         if isinstance(result, Failed):
@@ -286,6 +297,14 @@ class Steps:
             # The envelope is the way to it; what comes along may be holding a file.
             await self._storing.let_go(result.audio)
         return await self._follow(await self._result_ready(job, result))
+
+    async def _check_later(self, job: Job, error: ProviderError) -> Job:
+        """A wait that the vendor asks for when it is asked about a job holds for that job alone."""
+        wait = min(error.retry_after or 0.0, self._policy.longest_pause)
+        if wait > 0:
+            deferred = states.CheckDeferred(self._journal.after(wait))
+            job = await self._journal.commit(job, deferred)
+        return _troubled(job, error) if job.task.phase is Phase.RUNNING else job
 
     def _complain(self, task: Task, error: ProviderError) -> None:
         """Now and then: every poll of every task meets the same outage."""
@@ -372,4 +391,4 @@ def _made_without_preview(task: Task) -> bool:
 
 def _troubled(job: Job, error: ProviderError) -> Job:
     """The provider could not be asked: shown to this poll, stored nowhere (contract 4.2)."""
-    return replace(job, task=replace(job.task, word="status_error", error=ErrorInfo.of(error)))
+    return replace(job, task=replace(job.task, word=states.STATUS_ERROR, error=ErrorInfo.of(error)))

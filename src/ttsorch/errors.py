@@ -15,7 +15,7 @@ body. ``detail`` is for the operator's log only.
     │   └── ConfigurationError                         a setting is missing or malformed
     ├── ProviderError                                  what a provider answered, or failed to
     │   ├── ProviderUnavailable  provider_unavailable  it can't serve this now; later it may
-    │   │   ├── ProviderBusy                           as much is under way there as allowed
+    │   │   ├── ProviderBusy                           nothing new may be sent there just now
     │   │   ├── NotReady                               the result isn't there yet
     │   │   ├── ResultExpired                          the result is gone
     │   │   └── CorruptResult                          what came back isn't the promised audio
@@ -186,7 +186,8 @@ class ProviderUnavailable(ProviderError):
 
 
 class ProviderBusy(ProviderUnavailable):
-    """As much is under way at the provider as allowed; nothing was written."""
+    """As much is under way at the provider as allowed, or the vendor asked for a pause, which lasts for
+    ``retry_after``; nothing was written."""
 
     default_code = "provider_busy"
     default_message = "The speech service is busy. Please try again in a moment."

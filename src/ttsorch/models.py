@@ -505,6 +505,35 @@ class Limits:
 NO_LIMITS = Limits()
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Until ``until`` nothing new is sent to ``provider``, by any worker over the store: the vendor asked for
+    that, or an operator. ``reason`` is the code of the vendor's answer."""
+
+    provider: str
+    until: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StuckTask:
+    """For operators: a task that no step has taken further, ``failures`` times in a row, or whose row can't
+    be read. Only what a broken row still tells: ``kind`` and ``phase`` are what it holds, known or not.
+
+    ``reason`` is what it failed with: the name of an exception, ``provider_not_configured`` or
+    ``unreadable``. It is tried again at ``next_action_at``.
+    """
+
+    id: str
+    owner: str
+    provider: str
+    kind: str
+    phase: str
+    failures: int
+    reason: str
+    next_action_at: datetime | None
+
+
 class EffectState(StrEnum):
     """How far an effect has come."""
 
@@ -581,7 +610,9 @@ class Policy:
     counts the direct syntheses of this process, ``clip_concurrency`` its calls that hold a recording,
     ``sweep_concurrency`` all other steps of its sweeps. A listener is given ``effect_call`` for an effect,
     and is told again after each of ``effect_waits``; after the last, we give up. (These are the waits that
-    Standard Webhooks recommends: some three days in all.)
+    Standard Webhooks recommends: some three days in all.) What a vendor asks for stops its provider for
+    ``longest_pause`` at most. A task that can't be taken further is tried again after ``lease``, then after
+    twice as long each time, up to ``longest_hold``; its deadlines are kept all the same.
     """
 
     lease: float = 10.0
@@ -609,6 +640,8 @@ class Policy:
     clip_concurrency: int = 8
     sweep_concurrency: int = 16
     orphan_grace: float = 3600.0
+    longest_pause: float = 3600.0
+    longest_hold: float = 600.0
     effect_call: float = 30.0
     effect_waits: tuple[float, ...] = (
         5.0,

@@ -13,6 +13,7 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 import hashlib
 import json
 import logging
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
@@ -31,6 +32,7 @@ from ttsorch._flights import Flights
 from ttsorch._intake import Intake
 from ttsorch._journal import Journal
 from ttsorch._outbox import Outbox
+from ttsorch._pauses import Pauses
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
     check,
@@ -39,7 +41,14 @@ from ttsorch.capabilities import (
     check_owner,
     count_characters,
 )
-from ttsorch.errors import ConfigurationError, IdempotencyConflict, NotFound, TtsorchError
+from ttsorch.errors import (
+    ConfigurationError,
+    IdempotencyConflict,
+    InternalError,
+    NotFound,
+    TtsorchError,
+    ValidationError,
+)
 from ttsorch.models import (
     NO_LIMITS,
     Effect,
@@ -50,10 +59,12 @@ from ttsorch.models import (
     Limits,
     OnUnknown,
     Page,
+    Pause,
     Phase,
     Policy,
     SpeechRequest,
     Status,
+    StuckTask,
     Task,
     TaskKind,
     Voice,
@@ -143,6 +154,7 @@ class Orchestrator:
             providers=self.providers,
             voices=voices,
             blobs=blobs,
+            pauses=Pauses(tasks, self.policy),
             policy=self.policy,
             on_unknown=on_unknown,
         )
@@ -243,7 +255,8 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed, or the provider is paused;
+                nothing was written.
             StorageUnavailable: unknown whether anything was written; repeat with the same key.
         """
         self._check_request(request, owner, idempotency_key)
@@ -401,6 +414,35 @@ class Orchestrator:
         first. Each may be work that was paid for and that nobody follows."""
         return await self.tasks.list_unknown(limit=limit)
 
+    async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        """For operators, over all owners: tasks that no step takes further, or whose rows can't be read, most
+        failures first. They are tried again, later each time, until their deadlines."""
+        return await self.tasks.list_stuck(limit=limit)
+
+    # --- pauses ---------------------------------------------------------------------------------------
+
+    async def list_pauses(self) -> Sequence[Pause]:
+        """The providers to which nothing new is sent just now: their vendors asked for that, or you did."""
+        return await self.tasks.list_pauses()
+
+    async def pause_provider(self, provider: str, *, seconds: float) -> None:
+        """Let no worker over this store send anything new to ``provider`` for so many seconds; what runs
+        there goes on. A pause that lasts longer stays as it is.
+
+        Raises:
+            ValidationError: not a positive number of seconds; nothing was written.
+        """
+        if not 0 < seconds < math.inf:
+            raise ValidationError(
+                "A pause must last for a positive number of seconds.", field="seconds"
+            )
+        await self.tasks.pause_provider(provider, seconds=seconds, reason="operator")
+
+    async def end_pause(self, provider: str) -> bool:
+        """Let new tasks go to ``provider`` again before its pause is over; what has waited comes when that
+        was to be. False if it wasn't paused."""
+        return await self.tasks.end_pause(provider)
+
     # --- history and voices ---------------------------------------------------------------------------
 
     async def history(
@@ -538,7 +580,8 @@ class Orchestrator:
         Raises:
             ValidationError: nothing was written.
             IdempotencyConflict: the key was used with another request.
-            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed; nothing was written.
+            ActiveJobLimit, SubmitRateLimit, ProviderBusy: a limit would be passed, or the provider is paused;
+                nothing was written.
         """
         if idempotency_key is not None:
             check_idempotency_key(idempotency_key)
@@ -602,6 +645,8 @@ class Orchestrator:
         async def step(job: Job) -> None:
             try:
                 await self._driver.step_in_turn(job)
+            except InternalError as error:
+                failures.append(error)  # it is in the log, with what caused it
             except TtsorchError as error:
                 logger.warning("sweep: task %s: %s (%s)", job.task.id, error.code, error.detail)
                 failures.append(error)

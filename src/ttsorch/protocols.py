@@ -29,9 +29,11 @@ from ttsorch.models import (
     Job,
     Limits,
     Page,
+    Pause,
     Ready,
     SpeechRequest,
     Status,
+    StuckTask,
     SubmitResult,
     Task,
     TaskKind,
@@ -192,6 +194,8 @@ class TaskStore(Protocol):
         Raises:
             ActiveJobLimit, SubmitRateLimit, ProviderBusy: ``limits`` would be passed, looked at in this
                 order; counted and inserted in one transaction, by the database's clock.
+            ProviderBusy: the task has not ended, and its provider is paused; ``retry_after`` says for how
+                long. Looked at in the same transaction, before the limit of what is in flight.
         """
         ...
 
@@ -233,9 +237,10 @@ class TaskStore(Protocol):
         *,
         expected_version: int,
         lease_seconds: float,
+        sends: bool = False,
     ) -> Task | None:
         """:meth:`replace`, and take the lease in the same statement: only if no lease is live on the
-        database's clock.
+        database's clock; and with ``sends``, only if the task's provider isn't paused.
 
         Returns the task as stored: ``fence`` one higher than ever before, ``lease_until`` and
         ``next_action_at`` set to the end of the lease. None: nothing was written.
@@ -252,7 +257,13 @@ class TaskStore(Protocol):
         turns: nobody's second job comes before everybody's first. Of one owner's jobs, and of one turn,
         those whose result expires soonest come first, then the earliest. Each one's ``next_action_at`` is
         pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same job at
-        once. This hands out work, not a lease."""
+        once. This hands out work, not a lease.
+
+        A queued task whose provider is paused is not handed out, unless its deadline has passed: it is put
+        off to the end of the pause and up to three seconds more, for each task others, but not beyond its
+        deadline (the earlier of ``accept_by`` and ``finish_by``). A row that can't be read is put aside as by
+        :meth:`put_aside`, for 600 seconds at most, and logged. Neither takes the place of another task, as
+        far as a few more looks can help it."""
         ...
 
     async def list_tasks(
@@ -291,6 +302,49 @@ class TaskStore(Protocol):
 
     async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
         """For operators, over all owners: the effects in ``state``, oldest first."""
+        ...
+
+    async def pause_provider(
+        self, provider: str, *, seconds: float, reason: str
+    ) -> datetime | None:
+        """Let nothing new be sent to ``provider`` for so many seconds from now, on the database's clock.
+
+        A pause is only ever made longer: None, and nothing is written, where one is on that lasts as long or
+        longer. Otherwise the end of the pause.
+        """
+        ...
+
+    async def end_pause(self, provider: str) -> bool:
+        """End the pause before its time. What it has put off is due when that was to be. False if there was
+        none."""
+        ...
+
+    async def list_pauses(self) -> Sequence[Pause]:
+        """The pauses that are on now, by the provider's name."""
+        ...
+
+    async def put_aside(
+        self,
+        task_id: str,
+        *,
+        expected_version: int,
+        reason: str,
+        hold_seconds: float,
+        most_seconds: float,
+    ) -> bool:
+        """Count a step that failed in a way that nobody foresaw, and push ``next_action_at`` on:
+        ``hold_seconds`` from now after the first, twice as long after each further one, ``most_seconds`` at
+        most; but not beyond the task's deadline (``finish_by``; in the phases ``queued`` and
+        ``submit_unknown`` the earlier of that and ``accept_by``), while that is still to come.
+
+        ``version`` stays as it is. The count begins anew with every :meth:`replace` and :meth:`claim`. False
+        means that the row has another version by now, or owes nothing, and nothing was written.
+        """
+        ...
+
+    async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        """For operators, over all owners: what :meth:`put_aside` has counted for, most failures first, then
+        by id. Never fails for what a row holds."""
         ...
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None: ...

@@ -36,6 +36,9 @@ from ttsorch.models import (
     Voice,
 )
 
+#: The word for a provider that could not be asked (contract 4.2).
+STATUS_ERROR = "status_error"
+
 # --- events: each says what it changes beside the phase -----------------------------------------------
 
 
@@ -132,6 +135,16 @@ class ProgressMade:
             doubted_at=None,
             next_action_at=self.check_at,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckDeferred:
+    """The provider would not be asked about the job, and said when to come back."""
+
+    retry_at: datetime
+
+    def apply(self, task: Task, now: datetime) -> Task:
+        return replace(task, word=STATUS_ERROR, next_action_at=self.retry_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +352,7 @@ Event: TypeAlias = (
     | Resubmit
     | SubmitAccepted
     | ProgressMade
+    | CheckDeferred
     | FailureDoubted
     | ResultReady
     | StoreStarted
@@ -474,6 +488,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase]] = {
     },
     Phase.RUNNING: {
         ProgressMade: Phase.RUNNING,
+        CheckDeferred: Phase.RUNNING,
         FailureDoubted: Phase.RUNNING,
         ResultReady: Phase.READY,
         **_ENDS,

@@ -26,8 +26,10 @@ from ttsorch.models import (
     Job,
     JsonValue,
     Page,
+    Pause,
     SpeechRequest,
     Status,
+    StuckTask,
     TaskKind,
     Voice,
     VoiceSource,
@@ -292,6 +294,22 @@ class SyncOrchestrator:
     def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
         """See :meth:`.Orchestrator.list_unknown`."""
         return self.run(lambda o: o.list_unknown(limit=limit))
+
+    def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        """See :meth:`.Orchestrator.list_stuck`."""
+        return self.run(lambda o: o.list_stuck(limit=limit))
+
+    def list_pauses(self) -> Sequence[Pause]:
+        """See :meth:`.Orchestrator.list_pauses`."""
+        return self.run(lambda o: o.list_pauses())
+
+    def pause_provider(self, provider: str, *, seconds: float) -> None:
+        """See :meth:`.Orchestrator.pause_provider`."""
+        return self.run(lambda o: o.pause_provider(provider, seconds=seconds))
+
+    def end_pause(self, provider: str) -> bool:
+        """See :meth:`.Orchestrator.end_pause`."""
+        return self.run(lambda o: o.end_pause(provider))
 
     def history(
         self,

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import sqlite3
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -225,6 +227,30 @@ def test_tasks_of_unknown_outcome_can_be_listed(
     assert (narrowed.exit_code, narrowed.stdout) == (2, "")
 
 
+def test_stuck_tasks_can_be_listed(
+    ttsorch_command: Command, provider: FakeJobProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row that can't be read shows in a sweep's report and in the list, of whoever it is."""
+    direct = FakeDirectProvider("local")
+    monkeypatch.setattr(ttsorch.config, "load_provider", lambda name, environ: direct)
+    _submit("Hello.", provider="local")
+    with closing(sqlite3.connect("data/ttsorch.db")) as db:
+        db.execute("UPDATE tasks SET options = '{'")
+        db.commit()
+    swept = record(ttsorch_command("sweep", "--json"))
+    in_words = ttsorch_command("sweep").stdout
+    [task] = record(ttsorch_command("tasks", "--stuck", "--json"))["tasks"]
+
+    assert (swept["stepped"], swept["stuck"]) == (0, [task])
+    assert in_words.splitlines()[1] == "1 are stuck: ttsorch tasks --stuck"
+    assert (task["owner"], task["failures"], task["reason"]) == (LOCAL_OWNER, 1, "unreadable")
+    assert ttsorch_command("tasks", "--stuck").stdout == (
+        f"{task['id']}\t{LOCAL_OWNER}\tqueued\t1\tunreadable\n"
+    )
+    for narrowing in ("--active", "--unknown"):
+        assert ttsorch_command("tasks", "--stuck", narrowing).exit_code == 2
+
+
 def test_a_database_that_cannot_be_opened_is_told_in_one_sentence(
     ttsorch_command: Command, folder: Path
 ) -> None:
@@ -269,7 +295,7 @@ def test_a_sweep_takes_due_tasks_further(
 
     assert (result.exit_code, result.stdout) == (0, "1 due, 0 could not be taken further\n")
     assert task["status"] == "completed"
-    assert record(ttsorch_command("sweep", "--json")) == {"stepped": 0, "failed": 0}
+    assert record(ttsorch_command("sweep", "--json")) == {"stepped": 0, "failed": 0, "stuck": []}
 
 
 def test_a_sweep_that_left_something_undone_shows_it_to_cron(
@@ -279,7 +305,7 @@ def test_a_sweep_that_left_something_undone_shows_it_to_cron(
     _make_due(monkeypatch, SweepReport(stepped=3, failed=1), SweepReport(0, 0))
     result = ttsorch_command("sweep", "--json")
 
-    assert (result.exit_code, record(result)) == (1, {"stepped": 3, "failed": 1})
+    assert (result.exit_code, record(result)) == (1, {"stepped": 3, "failed": 1, "stuck": []})
 
 
 def test_a_watch_sweeps_until_it_is_stopped(

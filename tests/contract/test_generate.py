@@ -6,13 +6,14 @@ from collections.abc import AsyncGenerator
 import anyio
 import pytest
 
-from tests.contract.world import MISSING_ID, VOICE, World, a_world
+from tests.contract.world import A_CLONE, A_DESIGN, MISSING_ID, VOICE, World, a_world
 from ttsorch.contract import HttpRequest, bodies
 from ttsorch.contract.generate import estimated_minutes
 from ttsorch.errors import ProviderRejected, ProviderUnavailable
 from ttsorch.models import Capabilities, Limits, Voice, VoiceSource
-from ttsorch.testing.fake_voices import FakeDesigningJobProvider
+from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
+from ttsorch.testing.speech import tone_wav
 
 pytestmark = pytest.mark.anyio
 
@@ -485,6 +486,39 @@ async def test_too_many_submits_in_a_minute_are_told_when_to_come_back() -> None
         await world.generate(owner="bob")
         world.clock.advance(50)
         await world.generate()
+
+
+@pytest.mark.parametrize("path", ["/api/generate", "/api/voices/design/preview"])
+async def test_a_vendor_that_asked_for_a_wait_is_left_alone(path: str) -> None:
+    """429 with what is left of it in header and body; nothing is inserted, and a repeated key is answered."""
+    async with a_world(FakeDesigningJobProvider()) as world:
+        task_id, _ = await world.generate(idempotency_key="k")
+        await world.orchestrator.pause_provider("fake", seconds=60)
+        world.clock.advance(19.5)
+        answer = await world.ask(
+            "POST", path, send={**A_DESIGN, "voice_id": VOICE, "text": "More"}, owner="bob"
+        )
+        assert (answer.status, answer.json["code"]) == (429, "provider_busy")
+        assert answer.detail == "The speech service is busy. Please try again in a moment."
+        assert (answer.headers["retry-after"], answer.json["retry_after_seconds"]) == ("41", 41)
+        assert await world.jobs("bob") == []
+        assert (await world.generate(idempotency_key="k"))[0] == task_id
+        world.clock.advance(40.5)
+        await world.generate(owner="bob")
+
+
+async def test_a_clone_waits_for_a_vendor_that_asked_for_it() -> None:
+    """429, and the same request makes the voice when the pause is over."""
+    async with a_world(FakeCastingProvider()) as world:
+        voice_id = await world.upload(tone_wav())
+        await world.orchestrator.pause_provider("fake", seconds=60)
+        send = {**A_CLONE, "voice_id": voice_id}
+        answer = await world.ask("POST", "/api/clone/finalize", send=send)
+        assert (answer.status, answer.json["code"]) == (429, "provider_busy")
+        assert answer.headers["retry-after"] == "60"
+        world.clock.advance(60)
+        answer = await world.ask("POST", "/api/clone/finalize", send=send)
+        assert (answer.status, answer.json["id"]) == (200, voice_id)
 
 
 async def test_a_provider_with_enough_to_do_takes_nothing_more() -> None:

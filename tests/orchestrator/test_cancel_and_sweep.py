@@ -210,12 +210,21 @@ async def test_one_bad_task_does_not_stop_the_sweep(monkeypatch: pytest.MonkeyPa
     failures = [StorageUnavailable()]
 
     async def claim(
-        task: Task, generation: Generation | None, *, expected_version: int, lease_seconds: float
+        task: Task,
+        generation: Generation | None,
+        *,
+        expected_version: int,
+        lease_seconds: float,
+        sends: bool = False,
     ) -> Task | None:
         if failures:
             raise failures.pop()
         return await original(
-            task, generation, expected_version=expected_version, lease_seconds=lease_seconds
+            task,
+            generation,
+            expected_version=expected_version,
+            lease_seconds=lease_seconds,
+            sends=sends,
         )
 
     monkeypatch.setattr(world.tasks, "claim", claim)

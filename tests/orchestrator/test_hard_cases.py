@@ -239,9 +239,14 @@ async def test_a_step_that_is_stopped_before_its_call_puts_the_task_back(
             *,
             expected_version: int,
             lease_seconds: float,
+            sends: bool = False,
         ) -> Task | None:
             claimed = await original(
-                task, generation, expected_version=expected_version, lease_seconds=lease_seconds
+                task,
+                generation,
+                expected_version=expected_version,
+                lease_seconds=lease_seconds,
+                sends=sends,
             )
             tts._driver.stop(task)
             return claimed

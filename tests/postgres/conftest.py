@@ -46,6 +46,7 @@ def database(server: Server, _migrated: str) -> str:
     server.ask(_migrated, "DELETE FROM ttsorch.generations")
     server.ask(_migrated, "DELETE FROM ttsorch.voices")
     server.ask(_migrated, "DELETE FROM ttsorch.effects")
+    server.ask(_migrated, "DELETE FROM ttsorch.pauses")
     return _migrated
 
 

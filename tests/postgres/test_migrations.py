@@ -95,6 +95,17 @@ async def use(store: PostgresTaskStore) -> None:
     assert await store.get_generation(ANNA, generation_of(later).id) == later.generation
     assert await store.delete_generation(ANNA, generation_of(later).id)
     assert await store.delete_task(ANNA, later.task.id)
+    assert await store.put_aside(
+        job.task.id,
+        expected_version=begun.task.version,
+        reason="KeyError",
+        hold_seconds=1,
+        most_seconds=2,
+    )
+    assert job.task.id in [stuck.id for stuck in await store.list_stuck(limit=1000)]
+    assert await store.pause_provider("fake", seconds=60, reason="busy") is not None
+    assert [pause.provider for pause in await store.list_pauses()] == ["fake"]
+    assert await store.end_pause("fake")
     voice = new_voice(store.now())
     assert await store.add_voice(voice)
     assert await store.get_voice(ANNA, voice.id) == voice

@@ -18,6 +18,9 @@ _NUMBERS = {
     "include_deleted": False,
     "grants": 1,
     "hold": 1,
+    "sends": True,
+    "spread": 3_000_000,
+    "longest": 1,
     "lease": 1,
     "limit": 10,
     "most": 2000,
@@ -37,19 +40,28 @@ _LISTS = {"status": None, "keys": ["k"]}
 
 #: Query → the indexes that its plan names.
 _INDEXES: Mapping[str, set[str]] = {
-    "claim_due": {"tasks_due", "tasks_due_of_owner", "tasks_pkey", "generations_pkey"},
+    "claim_due": {
+        "tasks_due",
+        "tasks_due_of_owner",
+        "tasks_pkey",
+        "generations_pkey",
+        "pauses_pkey",
+    },
     "list_unknown": {"tasks_unknown", "generations_pkey"},
-    "create_job": {"tasks_active", "tasks_history", "tasks_in_flight"},
+    "create_job": {"tasks_active", "tasks_history", "tasks_in_flight", "pauses_pkey"},
     "earlier_job": {"tasks_pkey", "tasks_idempotency"},
     "job_by_key": {"tasks_idempotency"},
     "job": {"tasks_pkey", "generations_pkey"},
     "record_poll": {"tasks_pkey", "generations_pkey"},
-    "write_job": {"tasks_pkey", "generations_pkey"},
+    "write_job": {"tasks_pkey", "generations_pkey", "pauses_pkey"},
     "renew": {"tasks_pkey"},
     "hide_task": {"tasks_pkey"},
     "claim_effects": {"effects_due", "effects_pkey"},
     "write_effect": {"effects_pkey"},
     "list_effects": {"effects_listing"},
+    "end_pause": {"pauses_pkey"},
+    "put_aside": {"tasks_pkey"},
+    "list_stuck": {"tasks_stuck"},
     "list_tasks": {"tasks_history", "generations_pkey"},
     "list_active_tasks": {"tasks_active", "generations_pkey"},
     "generation": {"generations_pkey"},
@@ -61,7 +73,7 @@ _INDEXES: Mapping[str, set[str]] = {
     "referenced_keys": {"generations_audio", "tasks_audio", "voices_audio", "tasks_clips"},
 }
 #: These stop at their limit: no sorting, on an index that has the rows in order.
-_IN_ORDER = {"list_unknown", "list_tasks", "list_active_tasks", "list_effects"}
+_IN_ORDER = {"list_unknown", "list_tasks", "list_active_tasks", "list_effects", "list_stuck"}
 
 
 _ROWS = [
@@ -92,6 +104,8 @@ _ROWS = [
         CASE WHEN n % 200 = 0 THEN n END, n
     FROM generate_series(1, 10000) AS n
     """,
+    "INSERT INTO ttsorch.pauses SELECT 'p' || n, n, 'busy' FROM generate_series(1, 1000) AS n",
+    "UPDATE ttsorch.tasks SET failures = 3, failure = 'KeyError' WHERE owner = 'o9'",
     "UPDATE ttsorch.tasks SET kind = 'clone', clip_key = 'c' || id WHERE owner = 'o7'",
     "UPDATE ttsorch.tasks SET generation_id = NULL, audio_key = 'a' || id WHERE owner = 'o8'",
     "ANALYZE",

@@ -99,4 +99,4 @@ def test_the_command_migrates_and_lists(server: Server, empty_database: str) -> 
         )
         for verb in ("migrate", "tasks")
     ]
-    assert answers == [{"schema_version": 1}, {"tasks": []}]
+    assert answers == [{"schema_version": 2}, {"tasks": []}]

@@ -19,7 +19,9 @@ from ttsorch.testing.task_store_jobs import new_job
 from ttsorch.testing.voice_store import VoiceStoreSuite
 
 PAGE = Path(__file__).parents[2] / "docs" / "supabase.md"
-EMPTY = "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices, ttsorch.effects"
+EMPTY = (
+    "TRUNCATE ttsorch.tasks, ttsorch.generations, ttsorch.voices, ttsorch.effects, ttsorch.pauses"
+)
 OWNERS = {
     "tasks": "SELECT owner FROM ttsorch.tasks",
     "generations": "SELECT owner FROM ttsorch.generations",

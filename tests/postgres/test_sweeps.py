@@ -7,7 +7,15 @@ import pytest
 from tests.postgres.server import Server, locked
 from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
-from ttsorch.testing.task_store_jobs import ANNA, BEN, ids, new_job, race, stored
+from ttsorch.testing.task_store_jobs import (
+    ANNA,
+    BEN,
+    ids,
+    new_job,
+    race,
+    running,
+    stored,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -78,10 +86,58 @@ async def test_a_row_in_use_does_not_hold_up_the_sweep(
 async def test_a_row_of_a_newer_version_does_not_hide_the_others(
     server: Server, database: str, workers: list[PostgresTaskStore]
 ) -> None:
-    """What this version can't read is left alone by a sweep; what is due after it is handed out."""
+    """What this version can't read is put aside by a sweep; what is due after it is handed out."""
     now = workers[0].now()
     strange = await stored(workers[0], new_job(now - timedelta(seconds=5)))
     known = await stored(workers[0], new_job(now))
     change = "UPDATE ttsorch.tasks SET phase = 'dreaming' WHERE id = %s"
     server.ask(database, change, strange.task.id)
     assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [known.task.id]
+    (stuck,) = await workers[0].list_stuck()
+    assert (stuck.id, stuck.phase, stuck.reason) == (strange.task.id, "dreaming", "unreadable")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE ttsorch.tasks SET options = '{' WHERE id = %s",
+        "UPDATE ttsorch.tasks SET voice = 'null' WHERE id = %s",
+        "UPDATE ttsorch.tasks SET created_at = 9223372036854775807 WHERE id = %s",
+        "UPDATE ttsorch.generations SET status = 'dreaming' WHERE task_id = %s",
+    ],
+)
+async def test_damaged_rows_take_no_place_in_a_batch(
+    server: Server,
+    database: str,
+    workers: list[PostgresTaskStore],
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    """Whatever is wrong with them, and with whose generation; they wait longer each time."""
+    now = workers[0].now()
+    bad = [await stored(workers[0], new_job(now - timedelta(seconds=9 - n))) for n in range(3)]
+    good = [await stored(workers[0], new_job(now - timedelta(seconds=2 - n))) for n in range(2)]
+    for job in bad:
+        server.ask(database, damage, job.task.id)
+    assert ids(await workers[0].claim_due(limit=2, hold_seconds=10)) == ids(good)
+    server.ask(database, "UPDATE ttsorch.tasks SET next_action_at = 0 WHERE failures > 0")
+    assert await workers[1].claim_due(limit=2, hold_seconds=10) == []
+    for stuck in await workers[0].list_stuck():
+        assert stuck.next_action_at is not None
+        assert (stuck.failures, stuck.reason) == (2, "unreadable")
+        assert 15 < (stuck.next_action_at - workers[0].now()).total_seconds() <= 20
+    assert caplog.text.count("and is put aside") == 6
+
+
+async def test_a_paused_backlog_does_not_hide_what_can_be_done(
+    workers: list[PostgresTaskStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at again and again within one call, also where owners are gone through one by one."""
+    monkeypatch.setattr(postgres, "_MOST_SORTED", 1)
+    now = workers[0].now()
+    for n in range(20):
+        await stored(workers[0], new_job(now - timedelta(seconds=100 - n)))
+    at_work = await stored(workers[0], new_job(now - timedelta(seconds=9)), running)
+    await workers[0].pause_provider("fake", seconds=60, reason="busy")
+    assert ids(await workers[1].claim_due(limit=6, hold_seconds=60)) == [at_work.task.id]
+    assert await workers[1].claim_due(limit=6, hold_seconds=60) == []

@@ -18,10 +18,12 @@ from ttsorch.states import ResultReady
 from ttsorch.store import _sqlite_file, _sqlite_statements, sqlite
 from ttsorch.store._rows import task_to_row, to_microseconds
 from ttsorch.store.sqlite import SqliteTaskStore
+from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.task_store_jobs import (
     ANNA,
     cancelled,
     completed,
+    ids,
     moved,
     new_clone,
     new_job,
@@ -399,7 +401,7 @@ def test_a_store_outlives_an_event_loop(tmp_path: Path, anyio_backend: str) -> N
 
 
 async def test_a_row_of_a_newer_version_does_not_hide_its_neighbours(tmp_path: Path) -> None:
-    """What this version can't read is left alone; everything else that is due is handed out."""
+    """What this version can't read is put aside; everything else that is due is handed out."""
     path = tmp_path / "tasks.db"
     store = await SqliteTaskStore.open(path)
     strange = await stored(store, new_job(store.now()))
@@ -410,6 +412,42 @@ async def test_a_row_of_a_newer_version_does_not_hide_its_neighbours(tmp_path: P
     due = await store.claim_due(limit=10, hold_seconds=5)
     await store.aclose()
     assert [job.task.id for job in due] == [known.task.id]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE tasks SET options = '{' WHERE id = ?",
+        "UPDATE tasks SET error = '[]' WHERE id = ?",
+        "UPDATE tasks SET created_at = 9223372036854775807 WHERE id = ?",
+        "UPDATE tasks SET phase = 'from the future' WHERE id = ?",
+        "UPDATE generations SET status = 'from the future' WHERE task_id = ?",
+        "UPDATE generations SET audio = '{\"key\": 1}' WHERE task_id = ?",
+    ],
+)
+async def test_damaged_rows_take_no_place_and_come_back_later_each_time(
+    tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture, damage: str
+) -> None:
+    """Whatever is wrong with them, they hide nobody; they are listed, and logged without what they hold."""
+    path = tmp_path / "tasks.db"
+    store = await SqliteTaskStore.open(path, clock=clock)
+    bad = [await stored(store, new_job(store.now(), text="a secret")) for _ in range(3)]
+    clock.advance(1)
+    good = [await stored(store, new_job(store.now())) for _ in range(2)]
+    with closing(sqlite3.connect(path)) as db:
+        db.executemany(damage, [[job.task.id] for job in bad])
+        db.commit()
+    assert sorted(ids(await store.claim_due(limit=2, hold_seconds=10))) == sorted(ids(good))
+    for _ in range(75):
+        clock.advance(20)
+        assert set(ids(await store.claim_due(limit=2, hold_seconds=10))) <= set(ids(good))
+    stuck = await store.list_stuck()
+    assert sorted(each.id for each in stuck) == sorted(ids(bad))
+    assert {each.reason for each in stuck} == {"unreadable"}
+    assert all(6 < each.failures < 12 for each in stuck)
+    assert "and is put aside" in caplog.text
+    assert "a secret" not in caplog.text
+    await store.aclose()
 
 
 async def test_a_backlog_is_handed_out_in_the_same_turns(

@@ -12,6 +12,8 @@ _VALUES = {
     "active": None,
     "before_created_at": 0,
     "before_id": "t",
+    "expected_version": None,
+    "hold": 1,
     "id": "t",
     "idempotency_key": "k",
     "ids": '["t"]',
@@ -19,11 +21,14 @@ _VALUES = {
     "keys": '["k"]',
     "kind": None,
     "limit": 10,
+    "longest": 1,
     "most": 10,
     "now": 0,
     "offset": 0,
     "owner": "o",
+    "reason": "KeyError",
     "search": "",
+    "spread": 1,
     "source": None,
     "status": None,
     "until": 0,
@@ -44,6 +49,9 @@ _VALUES = {
         ("task_by_key", {"tasks_idempotency"}),
         ("task", {"sqlite_autoindex_tasks_1"}),
         ("hold_tasks", {"sqlite_autoindex_tasks_1"}),
+        ("put_off_tasks", {"sqlite_autoindex_tasks_1"}),
+        ("put_aside", {"sqlite_autoindex_tasks_1"}),
+        ("list_stuck", {"tasks_stuck"}),
         ("count_poll", {"sqlite_autoindex_tasks_1"}),
         ("generations", {"sqlite_autoindex_generations_1"}),
         ("count_generations", {"generations_history"}),
@@ -66,7 +74,9 @@ async def test_query_uses_its_index(
         assert f"SCAN {table}" not in steps
 
 
-@pytest.mark.parametrize("query", ["list_unknown", "list_tasks", "list_generations", "list_voices"])
+@pytest.mark.parametrize(
+    "query", ["list_unknown", "list_tasks", "list_generations", "list_voices", "list_stuck"]
+)
 async def test_listing_needs_no_sorting(sqlite_store: SqliteTaskStore, query: str) -> None:
     """A listing reads its rows in the index's order and stops at its limit. What is due is sorted, so that
     owners take turns: but only that."""

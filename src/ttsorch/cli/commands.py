@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ttsorch.cli.saying import Watch
     from ttsorch.config import Config
-    from ttsorch.models import ErrorInfo, Job, JsonValue
+    from ttsorch.models import ErrorInfo, Job, JsonValue, StuckTask
 
 # A command binds no address. Some shells export HOST, and then it isn't meant for us.
 _OF_SERVERS_ONLY = frozenset({"HOST", "PORT", "TTSORCH_TOKENS"})
@@ -161,6 +161,14 @@ def tasks(
             " paid for.",
         ),
     ] = False,
+    stuck: Annotated[
+        bool,
+        typer.Option(
+            "--stuck",
+            help="Only those that no step takes further, or whose row can't be read, of all owners, worst"
+            " first: id, owner, phase, how often it was tried, why.",
+        ),
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
     owner: Owner = None,
     json: Json = False,
@@ -168,8 +176,12 @@ def tasks(
     """List the newest tasks: id, state, time, voice, text."""
     import anyio
 
-    from ttsorch.cli.reports import print_json, print_rows, task_record, task_row
+    from ttsorch.cli.reports import print_json, print_rows, print_stuck, task_record, task_row
     from ttsorch.config import LOCAL_OWNER, open_orchestrator
+
+    async def stuck_ones() -> "Sequence[StuckTask]":
+        async with open_orchestrator(_config(), background=False) as orchestrator:
+            return await orchestrator.list_stuck(limit=limit)
 
     async def newest() -> "Sequence[Job]":
         async with open_orchestrator(_config(), background=False) as orchestrator:
@@ -180,8 +192,13 @@ def tasks(
             )
 
     with exiting(error_only if json else None):
-        if unknown and (active or owner):
+        if unknown and (active or owner or stuck):
             raise conflict("--unknown shows all owners' tasks; it can't be narrowed down.")
+        if stuck and (active or owner):
+            raise conflict("--stuck shows all owners' tasks; it can't be narrowed down.")
+        if stuck:
+            print_stuck(anyio.run(stuck_ones), as_json=json)
+            return
         found = anyio.run(newest)
         if json:
             print_json({"tasks": [task_record(job) for job in found]})

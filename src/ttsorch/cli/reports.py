@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from ttsorch.cli.wording import local_time, plain, state_in_words
-from ttsorch.models import ErrorInfo, Job, JsonValue, Voice
+from ttsorch.models import ErrorInfo, Job, JsonValue, StuckTask, Voice
 from ttsorch.orchestrator import SweepReport
 from ttsorch.states import provider_status
 
@@ -55,11 +55,23 @@ def print_rows(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def print_sweep(report: SweepReport, *, as_json: bool) -> None:
+def print_sweep(report: SweepReport, stuck: Sequence[StuckTask], *, as_json: bool) -> None:
+    """``stuck`` is what no step takes further, from this sweep and those before it."""
     if as_json:
-        print_json({"stepped": report.stepped, "failed": report.failed})
+        records: JsonValue = [stuck_record(task) for task in stuck]
+        print_json({"stepped": report.stepped, "failed": report.failed, "stuck": records})
+        return
+    print_line(f"{report.stepped} due, {report.failed} could not be taken further")
+    if stuck:
+        print_line(f"{len(stuck)} are stuck: ttsorch tasks --stuck")
+
+
+def print_stuck(stuck: Sequence[StuckTask], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"tasks": [stuck_record(task) for task in stuck]})
     else:
-        print_line(f"{report.stepped} due, {report.failed} could not be taken further")
+        columns = ("ID", "Owner", "Phase", "Tries", "Why")
+        print_rows(columns, [stuck_row(task) for task in stuck])
 
 
 # --- records ------------------------------------------------------------------------------------------
@@ -120,6 +132,20 @@ def task_record(job: Job) -> Mapping[str, JsonValue]:
     }
 
 
+def stuck_record(task: StuckTask) -> Mapping[str, JsonValue]:
+    due = task.next_action_at
+    return {
+        "id": task.id,
+        "owner": task.owner,
+        "provider": task.provider,
+        "type": task.kind,
+        "phase": task.phase,
+        "failures": task.failures,
+        "reason": task.reason,
+        "next_action_at": due.isoformat() if due else None,
+    }
+
+
 def voice_row(voice: Voice) -> Sequence[str]:
     return voice.id, voice.name, voice.language, voice.source.value
 
@@ -134,3 +160,7 @@ def task_row(job: Job) -> Sequence[str]:
         task.voice.name,
         f"{text:.60}",
     )
+
+
+def stuck_row(task: StuckTask) -> Sequence[str]:
+    return task.id, task.owner, task.phase, str(task.failures), task.reason

@@ -57,5 +57,7 @@ def _raise_refusal(created: Row) -> None:
         raise ActiveJobLimit
     if created["wait"] is not None:
         raise SubmitRateLimit(retry_after=created["wait"] / duration(1))
+    if created["pause"] is not None:
+        raise ProviderBusy(retry_after=created["pause"] / duration(1))
     if created["provider_full"]:
         raise ProviderBusy

@@ -6,7 +6,7 @@ JSON text. Text, not a database's own JSON type, because what a vendor sends may
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -17,10 +17,13 @@ from ttsorch.models import (
     EffectState,
     ErrorInfo,
     Generation,
+    Job,
     JsonValue,
+    Pause,
     Phase,
     Status,
     StoredAudio,
+    StuckTask,
     Task,
     TaskKind,
     Voice,
@@ -34,6 +37,15 @@ Row: TypeAlias = Mapping[str, Any]
 logger = logging.getLogger("ttsorch")
 
 _ERROR_FIELDS = frozenset(field.name for field in fields(ErrorInfo))
+#: What comes of reading what nobody wrote so: no JSON, another shape, a word or a time that doesn't exist.
+_UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -136,15 +148,36 @@ def task_from_row(row: Row) -> Task:
     )
 
 
-def is_readable(row: Row) -> bool:
-    """Whether this version knows what the task's row holds. A newer one may have written what it doesn't;
-    such a row must not hide its neighbours from the sweep."""
+def read_or_none(row: Row, read: Callable[[Row], Job]) -> Job | None:
+    """The job of a task's row, or None where this version can't read it: it is damaged, or a newer version
+    wrote what this one doesn't know. Such a row must not hide its neighbours from the sweep.
+
+    Only the error's name is logged: its message may quote what the row holds."""
     try:
-        task_from_row(row)
-    except (KeyError, TypeError, ValueError):
-        logger.exception("task %s can't be read and is left alone", row["id"])
-        return False
-    return True
+        return read(row)
+    except _UNREADABLE as error:
+        name = type(error).__name__
+        logger.warning("task %s can't be read (%s) and is put aside", row["id"], name)
+        return None
+
+
+def stuck_from_row(row: Row) -> StuckTask:
+    """Never fails: a time that is none is left out."""
+    due = row["next_action_at"]
+    return StuckTask(
+        id=str(row["id"]),
+        owner=str(row["owner"]),
+        provider=str(row["provider"]),
+        kind=str(row["kind"]),
+        phase=str(row["phase"]),
+        failures=row["failures"],
+        reason=str(row["failure"]),
+        next_action_at=from_microseconds(due) if isinstance(due, int) else None,
+    )
+
+
+def pause_from_row(row: Row) -> Pause:
+    return Pause(row["provider"], from_microseconds(row["until"]), row["reason"])
 
 
 def generation_to_row(generation: Generation) -> dict[str, Column]:

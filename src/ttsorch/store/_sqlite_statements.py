@@ -7,8 +7,25 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
-from ttsorch.models import Effect, EffectState, Generation, Job, Limits, Task, TaskKind, Voice
-from ttsorch.store._limits import LIMIT_WINDOW
+from ttsorch.models import (
+    Effect,
+    EffectState,
+    Generation,
+    Job,
+    Limits,
+    Pause,
+    StuckTask,
+    Task,
+    TaskKind,
+    Voice,
+)
+from ttsorch.store._limits import (
+    LIMIT_WINDOW,
+    LOOKS_FOR_DUE,
+    PAUSE_SPREAD_SECONDS,
+    UNREADABLE,
+    UNREADABLE_HOLD_SECONDS,
+)
 from ttsorch.store._rows import (
     Column,
     Row,
@@ -17,7 +34,9 @@ from ttsorch.store._rows import (
     from_microseconds,
     generation_from_row,
     generation_to_row,
-    is_readable,
+    pause_from_row,
+    read_or_none,
+    stuck_from_row,
     task_from_row,
     task_to_row,
     to_microseconds,
@@ -48,10 +67,12 @@ def create(
         return _jobs(db, earlier)[0]
     if task.kind is not TaskKind.CLONE:
         _check_limits(db, row, limits, now)
+    row["now"] = to_microseconds(now)
     if lease_until is not None:
         until = to_microseconds(lease_until)
         row |= {"fence": task.fence + 1, "lease_until": until, "next_action_at": until}
-    db.execute(_SQL["insert_task"], row)
+    if not _changed(db, "insert_task", row):
+        raise _busy(db, row, now)
     if generation is not None:
         db.execute(_SQL["insert_generation"], generation_to_row(generation))
     return Job(task_from_row(row), generation)
@@ -72,7 +93,15 @@ def _check_limits(
             raise SubmitRateLimit(retry_after=(oldest + LIMIT_WINDOW - now).total_seconds())
     most = limits.in_flight_per_provider
     if most is not None and _total(db, "count_in_flight", row) >= most:
-        raise ProviderBusy
+        raise _busy(db, row, now)
+
+
+def _busy(db: sqlite3.Connection, row: Mapping[str, Column], now: datetime) -> ProviderBusy:
+    paused = _rows(db, "pause", {"provider": row["provider"], "now": to_microseconds(now)})
+    if not paused:
+        return ProviderBusy()
+    left = from_microseconds(paused[0]["until"]) - now
+    return ProviderBusy(retry_after=left.total_seconds())
 
 
 def get(
@@ -100,13 +129,16 @@ def write(
     expected_version: int,
     now: datetime,
     lease_until: datetime | None = None,
+    sends: bool = False,
     effect: Effect | None = None,
 ) -> Task | None:
-    """Compare-and-set of both rows; with ``lease_until`` only if no lease is live at ``now``."""
+    """Compare-and-set of both rows; with ``lease_until`` only if no lease is live at ``now``; with ``sends``
+    only if the provider isn't paused."""
     row = task_to_row(task) | {
         "expected_version": expected_version,
         "now": to_microseconds(now),
         "grants": 0,
+        "sends": sends,
     }
     if lease_until is not None:
         until = to_microseconds(lease_until)
@@ -128,18 +160,41 @@ def renew(db: sqlite3.Connection, task_id: str, *, fence: int, until: datetime) 
 def claim_due(
     db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
 ) -> Sequence[Job]:
-    until = to_microseconds(now + hold)
-    rows = _due(db, {"now": to_microseconds(now), "limit": limit, "most": _MOST_SORTED})
-    if not rows:
-        return []
-    db.execute(_SQL["hold_tasks"], {"until": until, "ids": json.dumps([row["id"] for row in rows])})
-    return _jobs(db, [{**row, "next_action_at": until} for row in rows if is_readable(row)])
+    jobs: list[Job] = []
+    for _ in range(LOOKS_FOR_DUE):
+        left = limit - len(jobs)
+        rows = _due(db, {"now": to_microseconds(now), "limit": left, "most": _MOST_SORTED})
+        jobs += _handed_out(db, rows, now=now, hold=hold)
+        if len(rows) < left or len(jobs) == limit:
+            break  # else some of it is put off, and others may be due behind
+    return jobs
 
 
 def _due(db: sqlite3.Connection, wanted: Mapping[str, Column]) -> list[dict[str, Any]]:
     """In turns; a backlog is not sorted for that, which would take longer with every job in it."""
     backlog = _total(db, "count_due", wanted) == wanted["most"]
     return _rows(db, "due_tasks_of_a_backlog" if backlog else "due_tasks", wanted)
+
+
+def _handed_out(
+    db: sqlite3.Connection, rows: Sequence[Row], *, now: datetime, hold: timedelta
+) -> Sequence[Job]:
+    """The due ``rows`` that are for somebody to step, held; the others are put off, or aside."""
+    put_off = _put_off(db, [row["id"] for row in rows if row["phase"] == "queued"], now)
+    until = to_microseconds(now + hold)
+    held = [{**row, "next_action_at": until} for row in rows if row["id"] not in put_off]
+    if held:
+        ids = json.dumps([row["id"] for row in held])
+        db.execute(_SQL["hold_tasks"], {"until": until, "ids": ids})
+    generations = _generations_of(db, held)
+    jobs = []
+    for row in held:
+        if job := read_or_none(row, lambda row: _job(row, generations)):
+            jobs.append(job)
+            continue
+        longest = timedelta(seconds=UNREADABLE_HOLD_SECONDS)
+        put_aside(db, row["id"], reason=UNREADABLE, now=now, hold=hold, longest=longest)
+    return jobs
 
 
 def list_tasks(
@@ -188,6 +243,67 @@ def write_effect(db: sqlite3.Connection, effect: Effect) -> bool:
 def list_effects(db: sqlite3.Connection, state: EffectState, *, limit: int) -> Sequence[Effect]:
     rows = _rows(db, "list_effects", {"state": state.value, "limit": limit})
     return [effect_from_row(row) for row in rows]
+
+
+# --- what is not to be sent, or not to be looked at ----------------------------------------------------
+
+
+def pause_provider(
+    db: sqlite3.Connection, provider: str, *, until: datetime, reason: str
+) -> datetime | None:
+    values: Mapping[str, Column] = {
+        "provider": provider,
+        "until": to_microseconds(until),
+        "reason": reason,
+    }
+    return until if _changed(db, "pause_provider", values) else None
+
+
+def end_pause(db: sqlite3.Connection, provider: str, *, now: datetime) -> bool:
+    return _changed(db, "end_pause", {"provider": provider, "now": to_microseconds(now)})
+
+
+def list_pauses(db: sqlite3.Connection, *, now: datetime) -> Sequence[Pause]:
+    return [pause_from_row(row) for row in _rows(db, "list_pauses", {"now": to_microseconds(now)})]
+
+
+def _put_off(db: sqlite3.Connection, ids: Sequence[str], now: datetime) -> set[str]:
+    """Those of the queued tasks ``ids`` that now wait for the end of a pause."""
+    if not ids:
+        return set()
+    spread = timedelta(seconds=PAUSE_SPREAD_SECONDS) // timedelta(microseconds=1)
+    values: Mapping[str, Column] = {
+        "ids": json.dumps(ids),
+        "now": to_microseconds(now),
+        "spread": spread,
+    }
+    return {row["id"] for row in _rows(db, "put_off_tasks", values)}
+
+
+def put_aside(
+    db: sqlite3.Connection,
+    task_id: str,
+    *,
+    reason: str,
+    now: datetime,
+    hold: timedelta,
+    longest: timedelta,
+    expected_version: int | None = None,
+) -> bool:
+    microsecond = timedelta(microseconds=1)
+    values: Mapping[str, Column] = {
+        "id": task_id,
+        "expected_version": expected_version,
+        "reason": reason,
+        "now": to_microseconds(now),
+        "hold": hold // microsecond,
+        "longest": longest // microsecond,
+    }
+    return _changed(db, "put_aside", values)
+
+
+def list_stuck(db: sqlite3.Connection, *, limit: int) -> Sequence[StuckTask]:
+    return [stuck_from_row(row) for row in _rows(db, "list_stuck", {"limit": limit})]
 
 
 # --- generations --------------------------------------------------------------------------------------
@@ -272,7 +388,16 @@ def _job_or_none(db: sqlite3.Connection, rows: Sequence[Row]) -> Job | None:
 
 def _jobs(db: sqlite3.Connection, rows: Sequence[Row]) -> list[Job]:
     """The tasks of ``rows`` with their generations, which one further statement fetches."""
+    generations = _generations_of(db, rows)
+    return [_job(row, generations) for row in rows]
+
+
+def _generations_of(db: sqlite3.Connection, rows: Sequence[Row]) -> Mapping[str, Row]:
     ids = [row["generation_id"] for row in rows if row["generation_id"] is not None]
     found = _rows(db, "generations", {"ids": json.dumps(ids)}) if ids else []
-    generations = {row["id"]: generation_from_row(row) for row in found}
-    return [Job(task_from_row(row), generations.get(row["generation_id"])) for row in rows]
+    return {row["id"]: row for row in found}
+
+
+def _job(row: Row, generations: Mapping[str, Row]) -> Job:
+    found = generations.get(row["generation_id"])
+    return Job(task_from_row(row), None if found is None else generation_from_row(found))

@@ -4,6 +4,7 @@ An operation is atomic because nothing in it awaits. Each begins with a checkpoi
 interleave as they do with a real database.
 """
 
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -22,15 +23,18 @@ from ttsorch.models import (
     Job,
     Limits,
     Page,
+    Pause,
+    Phase,
     Status,
+    StuckTask,
     Task,
     TaskKind,
     Voice,
     VoiceSource,
 )
-from ttsorch.states import lease_is_live
+from ttsorch.states import deadline, lease_is_live
 from ttsorch.store._clock import utc_now
-from ttsorch.store._limits import LIMIT_WINDOW
+from ttsorch.store._limits import LIMIT_WINDOW, PAUSE_SPREAD_SECONDS
 from ttsorch.store._rows import task_from_row, task_to_row
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -49,6 +53,8 @@ class MemoryTaskStore:
         self._generations: dict[str, Generation] = {}
         self._voices: dict[str, Voice] = {}
         self._effects: dict[str, Effect] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._failures: dict[str, tuple[int, str]] = {}
         self._closed = False
 
     def now(self) -> datetime:
@@ -73,6 +79,8 @@ class MemoryTaskStore:
             return self._job(earlier)
         if task.kind is not TaskKind.CLONE:
             self._check_limits(task, limits)
+        if not task.status.terminal and self._pause(task) is not None:
+            raise self._busy(task)
         if task.id in self._tasks or (generation and generation.id in self._generations):
             raise StorageUnavailable(detail="the id is taken")
         if lease_seconds is not None:
@@ -124,10 +132,13 @@ class MemoryTaskStore:
         *,
         expected_version: int,
         lease_seconds: float,
+        sends: bool = False,
     ) -> Task | None:
         await self._turn()
         stored = self._at_version(task, expected_version)
         if stored is None or lease_is_live(stored, self.now()):
+            return None
+        if sends and self._pause(stored) is not None:
             return None
         leased = self._leased(task, stored.fence, lease_seconds)
         return self._update(replace(stored, fence=leased.fence), leased, generation)
@@ -145,8 +156,13 @@ class MemoryTaskStore:
         await self._turn()
         now = self.now()
         until = now + timedelta(seconds=hold_seconds)
-        jobs = []
-        for task in self._due_in_turns(now)[:limit]:
+        jobs: list[Job] = []
+        for task in self._due_in_turns(now):
+            if len(jobs) == limit:
+                break
+            if (later := self._put_off(task, now)) is not None:
+                self._tasks[task.id] = replace(task, next_action_at=later)
+                continue
             held = self._tasks[task.id] = replace(task, next_action_at=until)
             jobs.append(self._job(held))
         return jobs
@@ -217,6 +233,57 @@ class MemoryTaskStore:
         await self._turn()
         found = [effect for effect in self._effects.values() if effect.state is state]
         return sorted(found, key=lambda effect: (effect.created_at, effect.key))[:limit]
+
+    # --- pauses and trouble ---------------------------------------------------------------------------
+
+    async def pause_provider(
+        self, provider: str, *, seconds: float, reason: str
+    ) -> datetime | None:
+        await self._turn()
+        stored, until = self._pauses.get(provider), self._in(seconds)
+        if stored is not None and stored.until >= until:
+            return None
+        self._pauses[provider] = Pause(provider, until, reason)
+        return until
+
+    async def end_pause(self, provider: str) -> bool:
+        await self._turn()
+        pause = self._pauses.pop(provider, None)
+        return pause is not None and pause.until > self.now()
+
+    async def list_pauses(self) -> Sequence[Pause]:
+        await self._turn()
+        now = self.now()
+        return [
+            self._pauses[name] for name in sorted(self._pauses) if self._pauses[name].until > now
+        ]
+
+    async def put_aside(
+        self,
+        task_id: str,
+        *,
+        expected_version: int,
+        reason: str,
+        hold_seconds: float,
+        most_seconds: float,
+    ) -> bool:
+        await self._turn()
+        task = self._tasks.get(task_id)
+        if task is None or task.version != expected_version or task.next_action_at is None:
+            return False
+        failures, _ = self._failures.get(task_id, (0, ""))
+        self._failures[task_id] = failures + 1, reason
+        later = self._in(min(hold_seconds * 2 ** min(failures, 16), most_seconds))
+        last = deadline(task)
+        if last is not None and last > self.now():
+            later = min(later, last)
+        self._tasks[task_id] = replace(task, next_action_at=later)
+        return True
+
+    async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        await self._turn()
+        worst_first = sorted(self._failures, key=lambda id: (-self._failures[id][0], id))
+        return [self._stuck(self._tasks[id]) for id in worst_first[:limit]]
 
     # --- generations ----------------------------------------------------------------------------------
 
@@ -366,6 +433,38 @@ class MemoryTaskStore:
                 in_order.append((turns[task.owner], task))
         return [task for _, task in sorted(in_order, key=lambda pair: pair[0])]
 
+    def _pause(self, task: Task) -> Pause | None:
+        """The one that is on for the task's provider."""
+        pause = self._pauses.get(task.provider)
+        return pause if pause and pause.until > self.now() else None
+
+    def _busy(self, task: Task) -> ProviderBusy:
+        pause = self._pause(task)
+        left = (pause.until - self.now()).total_seconds() if pause else None
+        return ProviderBusy(retry_after=left)
+
+    def _put_off(self, task: Task, now: datetime) -> datetime | None:
+        """When a due task is looked at again that must not be sent now."""
+        pause, last = self._pause(task), min(task.accept_by, task.finish_by)
+        if task.phase is not Phase.QUEUED or pause is None or last <= now:
+            return None
+        share = zlib.crc32(task.id.encode()) / 2**32
+        spread = timedelta(seconds=share * PAUSE_SPREAD_SECONDS)
+        return min(pause.until + spread, last)
+
+    def _stuck(self, task: Task) -> StuckTask:
+        failures, reason = self._failures[task.id]
+        return StuckTask(
+            id=task.id,
+            owner=task.owner,
+            provider=task.provider,
+            kind=task.kind.value,
+            phase=task.phase.value,
+            failures=failures,
+            reason=reason,
+            next_action_at=task.next_action_at,
+        )
+
     def _check_limits(self, task: Task, limits: Limits) -> None:
         counted = [each for each in self._tasks.values() if each.kind is not TaskKind.CLONE]
         active = [each for each in counted if not each.status.terminal]
@@ -379,7 +478,7 @@ class MemoryTaskStore:
             raise SubmitRateLimit(retry_after=(recent[-most] + LIMIT_WINDOW - now).total_seconds())
         most = limits.in_flight_per_provider
         if most is not None and sum(each.provider == task.provider for each in active) >= most:
-            raise ProviderBusy
+            raise self._busy(task)
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)
@@ -395,6 +494,7 @@ class MemoryTaskStore:
         )
         if generation is not None and not self._own_generation(stored.owner, generation.id):
             generation = None
+        self._failures.pop(task.id, None)
         return self._store(kept, generation).task
 
     def _store(self, task: Task, generation: Generation | None) -> Job:

@@ -18,13 +18,16 @@ from ttsorch.models import (
     Job,
     Limits,
     Page,
+    Pause,
     Status,
+    StuckTask,
     Task,
     TaskKind,
     Voice,
     VoiceSource,
 )
 from ttsorch.store._postgres_create import create_job
+from ttsorch.store._postgres_due import claim_due_jobs
 from ttsorch.store._postgres_pool import PostgresPool
 from ttsorch.store._postgres_rows import (
     as_stored,
@@ -44,14 +47,15 @@ from ttsorch.store._postgres_url import read_url
 from ttsorch.store._rows import (
     Row,
     effect_from_row,
-    is_readable,
+    from_microseconds,
+    pause_from_row,
+    stuck_from_row,
     to_microseconds,
     voice_from_row,
 )
 
 #: So many due jobs are sorted in a few milliseconds.
 _MOST_SORTED = 2000
-_TRIES = 5
 
 
 class PostgresTaskStore:
@@ -154,7 +158,7 @@ class PostgresTaskStore:
         effect: Effect | None = None,
     ) -> bool:
         values = job_to_values(task, generation, None) | effect_to_values(effect)
-        values["expected_version"] = expected_version
+        values |= {"expected_version": expected_version, "sends": False}
         return bool(await self._pool.run("write_job", values))
 
     async def claim(
@@ -164,9 +168,10 @@ class PostgresTaskStore:
         *,
         expected_version: int,
         lease_seconds: float,
+        sends: bool = False,
     ) -> Task | None:
         values = {**job_to_values(task, generation, lease_seconds), **effect_to_values(None)}
-        values["expected_version"] = expected_version
+        values |= {"expected_version": expected_version, "sends": sends}
         written = await self._pool.run("write_job", values)
         return as_stored(values, written[0]) if written else None
 
@@ -175,14 +180,10 @@ class PostgresTaskStore:
         return bool(await self._pool.run("renew", wanted))
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
-        hold, found = duration(hold_seconds), dict[str, Row]()
-        for _ in range(_TRIES):
-            wanted = {"limit": limit - len(found), "hold": hold, "most": _MOST_SORTED}
-            rows = await self._pool.run("claim_due", wanted, after=("plan_by_index",))
-            found |= {row["id"]: row for row in items_of(rows, "id")}
-            if len(found) == limit or not rows[0]["backlog"]:
-                break  # else others took what we looked at
-        return [await self._in_step(job_from_row(r)) for r in found.values() if is_readable(r)]
+        jobs = await claim_due_jobs(
+            self._pool, limit=limit, hold_seconds=hold_seconds, most_sorted=_MOST_SORTED
+        )
+        return [await self._in_step(job) for job in jobs]
 
     async def list_tasks(
         self,
@@ -217,6 +218,43 @@ class PostgresTaskStore:
     async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
         wanted = {"state": state.value, "limit": limit}
         return [effect_from_row(row) for row in await self._pool.run("list_effects", wanted)]
+
+    # --- pauses and trouble ---------------------------------------------------------------------------
+
+    async def pause_provider(
+        self, provider: str, *, seconds: float, reason: str
+    ) -> datetime | None:
+        wanted = {"provider": provider, "pause": duration(seconds), "reason": reason}
+        rows = await self._pool.run("pause_provider", wanted)
+        return from_microseconds(rows[0]["until"]) if rows else None
+
+    async def end_pause(self, provider: str) -> bool:
+        return bool(await self._pool.run("end_pause", {"provider": provider}))
+
+    async def list_pauses(self) -> Sequence[Pause]:
+        return [pause_from_row(row) for row in await self._pool.run("list_pauses", {})]
+
+    async def put_aside(
+        self,
+        task_id: str,
+        *,
+        expected_version: int,
+        reason: str,
+        hold_seconds: float,
+        most_seconds: float,
+    ) -> bool:
+        wanted = {
+            "id": task_id,
+            "expected_version": expected_version,
+            "reason": reason,
+            "hold": duration(hold_seconds),
+            "longest": duration(most_seconds),
+        }
+        return bool(await self._pool.run("put_aside", wanted))
+
+    async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        rows = await self._pool.run("list_stuck", {"limit": limit})
+        return [stuck_from_row(row) for row in rows]
 
     # --- generations ----------------------------------------------------------------------------------
 

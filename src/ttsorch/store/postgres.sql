@@ -67,7 +67,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:owner:' || %(owner)s::tex
 SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:provider:' || %(provider)s::text, 0));
 
 -- name: create_job
--- A limit that is NULL is not counted. wait: until the submit whose age decides is out of the window.
+-- A limit that is NULL is not counted. wait: until the submit whose age decides is out of the window. pause:
+-- how long nothing may be sent to the provider, which what has ended doesn't mind.
 WITH moment AS MATERIALIZED ({{now}}),
 room AS MATERIALIZED (
     SELECT
@@ -85,7 +86,11 @@ room AS MATERIALIZED (
         ELSE %(in_flight_per_provider)s::bigint <= (
             SELECT count(*) FROM ttsorch.tasks
             WHERE provider = %(provider)s AND active AND kind <> 'clone'
-        ) END AS provider_full
+        ) END AS provider_full,
+        CASE WHEN %(active)s::boolean THEN (
+            SELECT p.until FROM ttsorch.pauses AS p
+            WHERE p.provider = %(provider)s AND p.until > (SELECT now FROM moment)
+        ) - (SELECT now FROM moment) END AS pause
 ),
 task AS (
     INSERT INTO ttsorch.tasks (
@@ -112,7 +117,7 @@ task AS (
         %(created_at)s::bigint, %(updated_at)s::bigint, %(submitted_at)s::bigint,
         %(completed_at)s::bigint, %(deleted_at)s::bigint
     FROM moment, room
-    WHERE NOT room.owner_full AND room.wait IS NULL AND NOT room.provider_full
+    WHERE NOT room.owner_full AND room.wait IS NULL AND NOT room.provider_full AND room.pause IS NULL
     ON CONFLICT DO NOTHING
     RETURNING fence, lease_until, next_action_at
 ),
@@ -130,7 +135,8 @@ generation AS (
     WHERE %(g_id)s::text IS NOT NULL
 )
 SELECT
-    room.owner_full, room.wait, room.provider_full, task.fence, task.lease_until, task.next_action_at, moment.now AS asked_at
+    room.owner_full, room.wait, room.provider_full, room.pause, task.fence, task.lease_until,
+    task.next_action_at, moment.now AS asked_at
 FROM moment CROSS JOIN room LEFT JOIN task ON true;
 
 -- name: earlier_job
@@ -170,7 +176,8 @@ WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.deleted_at IS NULL
 -- name: write_job
 -- Compare-and-set of both rows, with or without taking a lease (:grants is 1 or 0). poll_count and
 -- deleted_at are the store's own, and so is fence. The generation is updated, never inserted: one that
--- its user deleted must stay deleted. :e_key is NULL where the transition owes the world nothing.
+-- its user deleted must stay deleted. :e_key is NULL where the transition owes the world nothing. :sends
+-- says that a call to the provider is to follow.
 WITH moment AS MATERIALIZED ({{now}}),
 written AS (
     UPDATE ttsorch.tasks AS t SET
@@ -190,10 +197,16 @@ written AS (
         voice_made = %(voice_made)s, cancel_owed = %(cancel_owed)s,
         cancel_attempts = %(cancel_attempts)s, accept_by = %(accept_by)s, finish_by = %(finish_by)s,
         created_at = %(created_at)s, updated_at = %(updated_at)s, submitted_at = %(submitted_at)s,
-        completed_at = %(completed_at)s
+        completed_at = %(completed_at)s, failures = 0, failure = NULL
     FROM moment
     WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.version = %(expected_version)s
         AND (%(grants)s::bigint = 0 OR t.lease_until IS NULL OR t.lease_until <= moment.now)
+        AND (
+            NOT %(sends)s::boolean OR (
+                SELECT p.until FROM ttsorch.pauses AS p
+                WHERE p.provider = t.provider AND p.until > (SELECT now FROM moment)
+            ) IS NULL
+        )
     RETURNING t.owner, t.fence, t.lease_until, t.next_action_at, t.poll_count, t.deleted_at
 ),
 reflected AS (
@@ -238,6 +251,12 @@ SELECT
     set_config('enable_seqscan', 'off', true),
     set_config('enable_bitmapscan', 'off', true),
     set_config('jit', 'off', true);
+
+-- name: pause_of_task
+-- Until when what is queued must not be sent, if it has time to wait.
+SELECT p.until FROM ttsorch.pauses AS p
+WHERE p.provider = t.provider AND p.until > (SELECT now FROM moment)
+    AND t.phase = 'queued' AND least(t.accept_by, t.finish_by) > (SELECT now FROM moment)
 
 -- name: claim_due
 -- Whose turn it is, is worked out without a lock. Then one row after another is locked in that order, if
@@ -317,11 +336,19 @@ due AS MATERIALIZED (
     LIMIT %(limit)s
 ),
 held AS (
-    UPDATE ttsorch.tasks AS t SET next_action_at = (SELECT now FROM moment) + %(hold)s::bigint
+    UPDATE ttsorch.tasks AS t SET next_action_at = coalesce(
+        (
+            SELECT least(
+                pause.until + (random() * %(spread)s::bigint)::bigint, t.accept_by, t.finish_by
+            )
+            FROM ({{pause_of_task}}) AS pause
+        ),
+        (SELECT now FROM moment) + %(hold)s::bigint
+    )
     WHERE t.id = ANY (ARRAY(SELECT due.id FROM due))
-    RETURNING {{task_columns}}
+    RETURNING {{task_columns}}, EXISTS ({{pause_of_task}}) AS put_off
 )
-SELECT {{task_columns}}, {{generation_columns}}, size.backlog, moment.now AS asked_at
+SELECT {{task_columns}}, {{generation_columns}}, t.put_off, size.backlog, moment.now AS asked_at
 FROM moment CROSS JOIN size
 LEFT JOIN (held AS t JOIN due ON due.id = t.id) ON true {{with_generation}}
 ORDER BY due.place;
@@ -470,3 +497,52 @@ UPDATE ttsorch.voices AS v SET deleted_at = coalesce(v.deleted_at, moment.now)
 FROM moment
 WHERE v.id = %(id)s AND v.owner = %(owner)s
 RETURNING moment.now AS asked_at;
+
+-- name: pause_provider
+WITH moment AS MATERIALIZED ({{now}})
+INSERT INTO ttsorch.pauses AS p (provider, until, reason)
+SELECT %(provider)s::text, moment.now + %(pause)s::bigint, %(reason)s::text FROM moment
+ON CONFLICT (provider) DO UPDATE SET until = excluded.until, reason = excluded.reason
+WHERE excluded.until > p.until
+RETURNING p.until;
+
+-- name: end_pause
+WITH moment AS MATERIALIZED ({{now}})
+UPDATE ttsorch.pauses AS p SET until = moment.now
+FROM moment
+WHERE p.provider = %(provider)s AND p.until > moment.now
+RETURNING moment.now AS asked_at;
+
+-- name: list_pauses
+WITH moment AS MATERIALIZED ({{now}})
+SELECT p.provider, p.until, p.reason, moment.now AS asked_at
+FROM moment CROSS JOIN ttsorch.pauses AS p
+WHERE p.until > moment.now
+ORDER BY p.provider;
+
+-- name: put_aside
+-- least() passes over what is NULL: no deadline, or one that has passed.
+WITH moment AS MATERIALIZED ({{now}})
+UPDATE ttsorch.tasks AS t SET
+    failures = t.failures + 1,
+    failure = %(reason)s::text,
+    next_action_at = least(
+        moment.now + least(%(hold)s::bigint << least(t.failures, 16)::integer, %(longest)s::bigint),
+        CASE
+            WHEN NOT t.active OR t.finish_by <= moment.now THEN NULL
+            WHEN t.phase NOT IN ('queued', 'submit_unknown') THEN t.finish_by
+            WHEN t.accept_by <= moment.now THEN NULL
+            ELSE least(t.accept_by, t.finish_by)
+        END
+    )
+FROM moment
+WHERE t.id = %(id)s AND t.next_action_at IS NOT NULL
+    AND (%(expected_version)s::bigint IS NULL OR t.version = %(expected_version)s::bigint)
+RETURNING moment.now AS asked_at;
+
+-- name: list_stuck
+SELECT t.id, t.owner, t.provider, t.kind, t.phase, t.failures, t.failure, t.next_action_at
+FROM ttsorch.tasks AS t
+WHERE t.failures > 0
+ORDER BY t.failures DESC, t.id
+LIMIT %(limit)s;

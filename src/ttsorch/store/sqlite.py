@@ -24,7 +24,9 @@ from ttsorch.models import (
     Job,
     Limits,
     Page,
+    Pause,
     Status,
+    StuckTask,
     Task,
     TaskKind,
     Voice,
@@ -143,6 +145,7 @@ class SqliteTaskStore:
         *,
         expected_version: int,
         lease_seconds: float,
+        sends: bool = False,
     ) -> Task | None:
         def run(db: sqlite3.Connection) -> Task | None:
             now = self.now()
@@ -153,6 +156,7 @@ class SqliteTaskStore:
                 expected_version=expected_version,
                 now=now,
                 lease_until=now + timedelta(seconds=lease_seconds),
+                sends=sends,
             )
 
         return await self._writer.run(run)
@@ -206,6 +210,47 @@ class SqliteTaskStore:
 
     async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
         return await self._reader.run(lambda db: statements.list_effects(db, state, limit=limit))
+
+    # --- pauses and trouble ---------------------------------------------------------------------------
+
+    async def pause_provider(
+        self, provider: str, *, seconds: float, reason: str
+    ) -> datetime | None:
+        return await self._writer.run(
+            lambda db: statements.pause_provider(
+                db, provider, until=self._in(seconds), reason=reason
+            )
+        )
+
+    async def end_pause(self, provider: str) -> bool:
+        return await self._writer.run(lambda db: statements.end_pause(db, provider, now=self.now()))
+
+    async def list_pauses(self) -> Sequence[Pause]:
+        return await self._reader.run(lambda db: statements.list_pauses(db, now=self.now()))
+
+    async def put_aside(
+        self,
+        task_id: str,
+        *,
+        expected_version: int,
+        reason: str,
+        hold_seconds: float,
+        most_seconds: float,
+    ) -> bool:
+        return await self._writer.run(
+            lambda db: statements.put_aside(
+                db,
+                task_id,
+                expected_version=expected_version,
+                reason=reason,
+                now=self.now(),
+                hold=timedelta(seconds=hold_seconds),
+                longest=timedelta(seconds=most_seconds),
+            )
+        )
+
+    async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
+        return await self._reader.run(lambda db: statements.list_stuck(db, limit=limit))
 
     # --- generations ----------------------------------------------------------------------------------
 

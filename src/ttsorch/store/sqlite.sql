@@ -66,13 +66,15 @@ INSERT INTO tasks (
     finalize_attempts, poll_count, ticket, envelope, result_expires_at, receipt, word, elapsed, progress,
     doubted_at, error, audio, cancel_owed, cancel_attempts, accept_by, finish_by, created_at, updated_at, submitted_at,
     completed_at, deleted_at
-) VALUES (
+)
+SELECT
     :id, :owner, :provider, :kind, :generation_id, :voice, :options, :characters, :idempotency_key,
     :payload_hash, :phase, :active, :version, :fence, :lease_until, :next_action_at, :attempts,
     :resubmits, :outcome_open, :finalize_attempts, :poll_count, :ticket, :envelope, :result_expires_at,
     :receipt, :word, :elapsed, :progress, :doubted_at, :error, :audio, :cancel_owed, :cancel_attempts, :accept_by, :finish_by,
     :created_at, :updated_at, :submitted_at, :completed_at, :deleted_at
-);
+WHERE :active = 0
+    OR NOT EXISTS (SELECT 1 FROM pauses WHERE pauses.provider = :provider AND until > :now);
 
 -- name: insert_generation
 INSERT INTO generations (
@@ -94,7 +96,7 @@ RETURNING *;
 
 -- name: write_task
 -- Compare-and-set, with or without taking a lease (:grants is 1 or 0). poll_count and deleted_at are the
--- store's own, and so is fence.
+-- store's own, and so is fence. :sends is 1 where a call to the provider is to follow.
 UPDATE tasks SET
     provider = :provider, kind = :kind, generation_id = :generation_id, voice = :voice,
     options = :options, characters = :characters, idempotency_key = :idempotency_key,
@@ -105,9 +107,14 @@ UPDATE tasks SET
     result_expires_at = :result_expires_at, receipt = :receipt, word = :word, elapsed = :elapsed,
     progress = :progress, doubted_at = :doubted_at, error = :error, audio = :audio, cancel_owed = :cancel_owed, cancel_attempts = :cancel_attempts,
     accept_by = :accept_by, finish_by = :finish_by, created_at = :created_at, updated_at = :updated_at,
-    submitted_at = :submitted_at, completed_at = :completed_at
+    submitted_at = :submitted_at, completed_at = :completed_at, failures = 0, failure = NULL
 WHERE id = :id AND owner = :owner AND version = :expected_version
     AND (:grants = 0 OR lease_until IS NULL OR lease_until <= :now)
+    AND (
+        :sends = 0 OR NOT EXISTS (
+            SELECT 1 FROM pauses WHERE pauses.provider = tasks.provider AND until > :now
+        )
+    )
 RETURNING *;
 
 -- name: write_generation
@@ -305,3 +312,52 @@ LIMIT :limit OFFSET :offset;
 
 -- name: delete_voice
 UPDATE voices SET deleted_at = coalesce(deleted_at, :now) WHERE id = :id AND owner = :owner;
+
+-- name: pause_provider
+INSERT INTO pauses (provider, until, reason) VALUES (:provider, :until, :reason)
+ON CONFLICT (provider) DO UPDATE SET until = excluded.until, reason = excluded.reason
+WHERE excluded.until > pauses.until;
+
+-- name: end_pause
+UPDATE pauses SET until = :now WHERE provider = :provider AND until > :now;
+
+-- name: pause
+SELECT until FROM pauses WHERE provider = :provider AND until > :now;
+
+-- name: list_pauses
+SELECT provider, until, reason FROM pauses WHERE until > :now ORDER BY provider;
+
+-- name: put_off_tasks
+-- Of those just found due: what would be sent to a provider that is paused, and has time to wait.
+UPDATE tasks SET
+    next_action_at = min(
+        (SELECT until FROM pauses WHERE pauses.provider = tasks.provider) + abs(random() % :spread),
+        accept_by,
+        finish_by
+    )
+WHERE id IN (SELECT value FROM json_each(:ids)) AND phase = 'queued'
+    AND min(accept_by, finish_by) > :now
+    AND provider IN (SELECT provider FROM pauses WHERE until > :now)
+RETURNING id;
+
+-- name: put_aside
+UPDATE tasks SET
+    failures = failures + 1,
+    failure = :reason,
+    next_action_at = min(
+        :now + min(:hold << min(failures, 16), :longest),
+        CASE
+            WHEN active = 0 OR finish_by <= :now THEN 9223372036854775807
+            WHEN phase NOT IN ('queued', 'submit_unknown') THEN finish_by
+            WHEN accept_by <= :now THEN 9223372036854775807
+            ELSE min(accept_by, finish_by)
+        END
+    )
+WHERE id = :id AND next_action_at IS NOT NULL
+    AND (:expected_version IS NULL OR version = :expected_version);
+
+-- name: list_stuck
+SELECT id, owner, provider, kind, phase, failures, failure, next_action_at FROM tasks
+WHERE failures > 0
+ORDER BY failures DESC, id
+LIMIT :limit;

@@ -35,6 +35,13 @@ ANOTHER_ACTIVE = Refusal(
     "A generation is already in progress. Please wait for it to finish before starting another.",
 )
 
+PROVIDER_BUSY = Refusal(
+    429,
+    "provider_busy",
+    "The speech service is busy. Please try again in a moment.",
+    category=_UNAVAILABLE,
+)
+
 #: What may keep a new job from being taken in.
 LIMITS = (
     ANOTHER_ACTIVE,
@@ -43,12 +50,7 @@ LIMITS = (
         "submit_rate_limit",
         "Too many requests in a short time. Please try again in a moment.",
     ),
-    Refusal(
-        429,
-        "provider_busy",
-        "The speech service is busy. Please try again in a moment.",
-        category=_UNAVAILABLE,
-    ),
+    PROVIDER_BUSY,
 )
 
 #: What every route that asks for a token may answer first of all (C3).
@@ -125,6 +127,7 @@ RECORDING = (
 )
 #: What a provider may say to the call that makes a voice; the sentence of the first one is its own.
 MAKING = (
+    PROVIDER_BUSY,
     Refusal(400, "provider_invalid_request", "The provider could not accept this request."),
     Refusal(
         502,
