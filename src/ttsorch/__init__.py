@@ -5,6 +5,7 @@ are in ``ttsorch.providers``, ``ttsorch.store``, ``ttsorch.storage``, ``ttsorch.
 ``ttsorch.adapters``, each imported by whoever uses it.
 """
 
+from ttsorch._retention import PurgeReport
 from ttsorch.errors import (
     ActiveJobLimit,
     BlobExists,
@@ -59,6 +60,7 @@ from ttsorch.models import (
     Phase,
     Policy,
     ProviderVoice,
+    Purged,
     Ready,
     Running,
     SpeechRequest,
@@ -94,6 +96,7 @@ __all__ = [
     "Policy",
     "Limits",
     "SweepReport",
+    "PurgeReport",
     # what goes in
     "SpeechRequest",
     "Voice",
@@ -143,6 +146,7 @@ __all__ = [
     # what a store holds
     "BlobInfo",
     "BlobStream",
+    "Purged",
     "Clock",
     "JsonValue",
     # what can go wrong
