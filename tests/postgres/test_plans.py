@@ -171,6 +171,16 @@ def test_listing_needs_no_sorting(server: Server, busy: str, query: str) -> None
     assert "Sort" not in plan(server, busy, query)
 
 
+@pytest.mark.parametrize("query", ["purge_ended", "purge_owned"])
+def test_a_purge_looks_at_one_page(server: Server, busy: str, query: str) -> None:
+    """Rows are read in the order of an index until a page is full, each with a look-up of its own: nothing
+    is made of all tasks or all effects, and nothing is sorted but the owner's few debts."""
+    found = plan(server, busy, query)
+    assert "hashed" not in found
+    assert "Hash" not in found.replace("HashAggregate", "")
+    assert found.count("Sort Key") == (1 if query == "purge_owned" else 0)
+
+
 def test_what_is_due_is_sorted_without_reading_its_rows(server: Server, busy: str) -> None:
     """Whose turn it is, is known from the indexes alone; rows are read one by one, as they are locked."""
     found = plan(server, busy, "claim_due")

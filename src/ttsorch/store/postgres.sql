@@ -480,10 +480,13 @@ WHERE v.id = %(id)s AND v.owner = %(owner)s
 RETURNING moment.now AS asked_at;
 
 -- name: nothing_owed
--- Of a task that has ended: its provider is told, and so are all listeners.
-t.next_action_at IS NULL AND NOT EXISTS (
-    SELECT FROM ttsorch.effects AS e WHERE e.owner = t.owner AND e.task_id = t.id AND e.state = 'owed'
-)
+-- Of a task that has ended: its provider is told, and so are all listeners. A scalar, here and below: of
+-- NOT EXISTS the planner may make a table of all that there is.
+t.next_action_at IS NULL AND coalesce((
+    SELECT false FROM ttsorch.effects AS e
+    WHERE e.owner = t.owner AND e.task_id = t.id AND e.state = 'owed'
+    LIMIT 1
+), true)
 
 -- name: purge_ended
 -- What makes voices is looked up apart, so that what has to stay of it is not in the way. A preview's audio
@@ -509,10 +512,10 @@ casting AS MATERIALIZED (
         AND NOT t.active AND {{nothing_owed}}
         AND (
             (t.kind = 'design_preview' AND (%(audio)s::boolean OR t.audio IS NULL))
-            OR EXISTS (
-                SELECT FROM ttsorch.voices AS v
-                WHERE v.id = substring(t.voice FROM '^\{"id": "([^"\\]*)"') AND v.owner = t.owner
-            )
+            OR coalesce((
+                SELECT v.owner = t.owner FROM ttsorch.voices AS v
+                WHERE v.id = substring(t.voice FROM '^\{"id": "([^"\\]*)"')
+            ), false)
         )
     ORDER BY t.completed_at, t.id
     LIMIT %(limit)s
@@ -522,14 +525,15 @@ ended_generations AS MATERIALIZED (
     SELECT g.id, g.audio_key AS key FROM ttsorch.generations AS g
     WHERE %(audio)s::boolean AND g.completed_at IS NOT NULL
         AND g.completed_at <= (SELECT now FROM moment) - %(age)s::bigint
-        AND NOT EXISTS (
-            SELECT FROM ttsorch.tasks AS t
-            WHERE t.id = g.task_id AND (t.active OR t.next_action_at IS NOT NULL)
-        )
-        AND NOT EXISTS (
-            SELECT FROM ttsorch.effects AS e
+        AND coalesce((
+            SELECT NOT t.active AND t.next_action_at IS NULL FROM ttsorch.tasks AS t
+            WHERE t.id = g.task_id
+        ), true)
+        AND coalesce((
+            SELECT false FROM ttsorch.effects AS e
             WHERE e.owner = g.owner AND e.task_id = g.task_id AND e.state = 'owed'
-        )
+            LIMIT 1
+        ), true)
     ORDER BY g.completed_at, g.id
     LIMIT %(limit)s
     FOR UPDATE OF g SKIP LOCKED
@@ -588,7 +592,9 @@ owned_tasks AS MATERIALIZED (
 owned_generations AS MATERIALIZED (
     SELECT g.id, g.audio_key AS key FROM ttsorch.generations AS g
     WHERE g.owner = %(owner)s
-        AND NOT EXISTS (SELECT FROM ttsorch.tasks AS t WHERE t.id = g.task_id AND t.active)
+        AND coalesce(
+            (SELECT NOT t.active FROM ttsorch.tasks AS t WHERE t.id = g.task_id), true
+        )
     ORDER BY g.created_at, g.id
     LIMIT %(limit)s
     FOR UPDATE OF g
@@ -598,7 +604,7 @@ owned_effects AS MATERIALIZED (
     WHERE e.owner = %(owner)s
         AND (
             %(abandon_owed)s::boolean OR e.state <> 'owed'
-            OR NOT EXISTS (SELECT FROM ttsorch.tasks AS t WHERE t.id = e.task_id)
+            OR coalesce((SELECT false FROM ttsorch.tasks AS t WHERE t.id = e.task_id), true)
         )
     ORDER BY e.owner, e.task_id
     LIMIT %(limit)s
