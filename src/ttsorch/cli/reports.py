@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
+from ttsorch._retention import PurgeReport
 from ttsorch.cli.wording import local_time, plain, state_in_words
 from ttsorch.models import ErrorInfo, Job, JsonValue, Voice
 from ttsorch.orchestrator import SweepReport
@@ -62,6 +63,25 @@ def print_sweep(report: SweepReport, *, as_json: bool) -> None:
         print_line(f"{report.stepped} due, {report.failed} could not be taken further")
 
 
+def purge_words(report: PurgeReport, *, dry_run: bool) -> str:
+    """One sentence; of a dry run what would be, at least, if it didn't count to the end."""
+    counts = {
+        "tasks": report.tasks,
+        "generations": report.generations,
+        "voices": report.voices,
+        "effects": report.effects,
+        "files": report.blobs,
+    }
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "nothing"
+    least = " at least" if dry_run and report.more else ""
+    sentence = f"{'would remove' if dry_run else 'removed'}{least} {listed}"
+    if report.tasks_left or report.blobs_left:
+        waits = f"{report.tasks_left:,} tasks, {report.blobs_left:,} files"
+        when = "would have to be ended first, or wait" if dry_run else "have to wait: run it again"
+        sentence += f"; {waits} {when}"
+    return sentence
+
+
 # --- records ------------------------------------------------------------------------------------------
 
 
@@ -117,6 +137,21 @@ def task_record(job: Job) -> Mapping[str, JsonValue]:
         "completed_at": task.completed_at.isoformat() if task.completed_at else None,
         "duration_seconds": task.audio.duration if task.audio else None,
         "error": error_record(task.error),
+    }
+
+
+def purge_record(report: PurgeReport, *, dry_run: bool) -> Mapping[str, JsonValue]:
+    return {
+        "dry_run": dry_run,
+        "tasks": report.tasks,
+        "generations": report.generations,
+        "voices": report.voices,
+        "effects": report.effects,
+        "blobs": report.blobs,
+        "more": report.more,
+        "tasks_left": report.tasks_left,
+        "blobs_left": report.blobs_left,
+        "done": report.done,
     }
 
 
