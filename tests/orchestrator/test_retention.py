@@ -91,7 +91,8 @@ async def named_keys(world: World, owner: str) -> set[str]:
     """The blobs that this owner's rows name; each is there."""
     has = await belongings(world, owner)
     previews = [task for task in has.tasks if task.generation_id is None]
-    keys = {row.audio.key for row in (*has.generations, *previews) if row.audio}
+    keys = {generation.audio.key for generation in has.generations if generation.audio}
+    keys |= {preview.audio.key for preview in previews if preview.audio}
     keys |= {voice.reference_audio_key for voice in has.voices if voice.reference_audio_key}
     for key in keys:
         try:
@@ -387,6 +388,38 @@ async def test_a_voice_that_is_made_after_its_row_went_is_not_added() -> None:
         await begun.wait()
         assert (await other.purge_owner(OWNER)).done
         go_on.set()
+    assert await belongings(world, OWNER) == Belongings((), (), ())
+    assert await world.blob_keys() == []
+
+
+@pytest.mark.parametrize("paid_before", [False, True])
+async def test_a_voice_that_would_be_added_after_the_purge_is_not_added(
+    paid_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The purge comes between the last look at the row and the voice that it tells of."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts, world.running() as other:
+        add_voice = world.tasks.add_voice
+
+        async def fail(voice: Voice, *, of_task: str | None = None) -> bool:
+            raise StorageUnavailable(detail="injected")
+
+        async def purge_and_add(voice: Voice, *, of_task: str | None = None) -> bool:
+            await other.purge_owner(OWNER)
+            return await add_voice(voice, of_task=of_task)
+
+        if paid_before:  # and cancelled before its voice could be added
+            monkeypatch.setattr(world.tasks, "add_voice", fail)
+            with pytest.raises(StorageUnavailable):
+                await cloned(tts, VOICE)
+            (job,) = await tts.list_tasks(owner=OWNER)
+            await tts.cancel(job.task.id, owner=OWNER)
+        monkeypatch.setattr(world.tasks, "add_voice", purge_and_add)
+        with pytest.raises(TtsorchError):
+            if paid_before:
+                await tts.clone_voice(VOICE, name="Vera", owner=OWNER, transcript=WORDS)
+            else:
+                await cloned(tts, VOICE)
     assert await belongings(world, OWNER) == Belongings((), (), ())
     assert await world.blob_keys() == []
 
