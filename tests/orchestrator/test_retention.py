@@ -415,11 +415,10 @@ async def test_a_voice_that_would_be_added_after_the_purge_is_not_added(
             (job,) = await tts.list_tasks(owner=OWNER)
             await tts.cancel(job.task.id, owner=OWNER)
         monkeypatch.setattr(world.tasks, "add_voice", purge_and_add)
+        if not paid_before:
+            await tts.upload_clip(VOICE, CLIP, owner=OWNER)
         with pytest.raises(TtsorchError):
-            if paid_before:
-                await tts.clone_voice(VOICE, name="Vera", owner=OWNER, transcript=WORDS)
-            else:
-                await cloned(tts, VOICE)
+            await tts.clone_voice(VOICE, name="Vera", owner=OWNER, transcript=WORDS)
     assert await belongings(world, OWNER) == Belongings((), (), ())
     assert await world.blob_keys() == []
 
