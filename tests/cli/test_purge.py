@@ -66,8 +66,7 @@ def test_an_owner_needs_a_yes(ttsorch_command: Command, provider: FakeJobProvide
     again = ttsorch_command("purge", "--owner", LOCAL_OWNER, "--yes")
 
     assert asked.stdout.splitlines() == [
-        "would remove 2 tasks, 2 generations, 2 files; 1 tasks, 0 files would have to be ended first,"
-        " or wait",
+        "would remove 2 tasks, 2 generations, 2 files; 1 tasks, 0 files would have to wait",
         "Nothing was removed: this needs --yes.",
     ]
     assert (done["tasks"], done["generations"], done["blobs"]) == (3, 3, 2)

@@ -77,7 +77,7 @@ def purge_words(report: PurgeReport, *, dry_run: bool) -> str:
     sentence = f"{'would remove' if dry_run else 'removed'}{least} {listed}"
     if report.tasks_left or report.blobs_left:
         waits = f"{report.tasks_left:,} tasks, {report.blobs_left:,} files"
-        when = "would have to be ended first, or wait" if dry_run else "have to wait: run it again"
+        when = "would have to wait" if dry_run else "have to wait: run it again"
         sentence += f"; {waits} {when}"
     return sentence
 

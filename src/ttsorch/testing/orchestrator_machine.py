@@ -117,6 +117,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
         )
         self.seen: dict[str, Job] = {}
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
+        #: Whose those tasks were that a purge took.
+        self.gone: dict[str, str] = {}
 
     # --- what users do --------------------------------------------------------------------------------
 
@@ -396,9 +398,10 @@ class OrchestratorMachine(RuleBasedStateMachine):
             await tts.purge_owner(owner, limit=2)
 
         self._run(verb, fault)
-        gone, ledger = {task.id: task for task in self._forget_purged()}, self.provider.ledger
-        assert {task.owner for task in gone.values()} <= {owner}
+        assert {task.owner for task in self._forget_purged()} <= {owner}
         # With that the account is closed: a voice of the same id is another one, and paid for anew.
+        gone = {task_id for task_id, whose in self.gone.items() if whose == owner}
+        ledger = self.provider.ledger
         ledger.accepted[:] = [key for key in ledger.accepted if key not in gone]
         ledger.voices[:] = [voice for voice in ledger.voices if voice.key not in gone]
         if fault is None:
@@ -547,6 +550,7 @@ class OrchestratorMachine(RuleBasedStateMachine):
         gone = [job.task for job in self.seen.values() if job.task.id not in there]
         for task in gone:
             del self.seen[task.id]
+            self.gone[task.id] = task.owner
             self.keys.pop((task.owner, task.idempotency_key or ""), None)
         return gone
 
