@@ -630,8 +630,8 @@ async def test_a_double_click_never_hears_that_nothing_was_uploaded(
     begun, go_on = anyio.Event(), anyio.Event()
     answers: list[Voice] = []
 
-    async def slow(owner: str, voice_id: str) -> Voice | None:
-        seen = await get_voice(owner, voice_id)
+    async def slow(owner: str, voice_id: str, *, include_deleted: bool = False) -> Voice | None:
+        seen = await get_voice(owner, voice_id, include_deleted=include_deleted)
         begun.set()
         await go_on.wait()
         return seen
