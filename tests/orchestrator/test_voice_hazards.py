@@ -458,7 +458,7 @@ async def test_a_clone_takes_no_place_from_speech() -> None:
 def no_voices_for_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of voices is away until ``monkeypatch`` is undone."""
 
-    async def away(voice: Voice) -> bool:
+    async def away(voice: Voice, *, of_task: str | None = None) -> bool:
         raise StorageUnavailable(code="away")
 
     monkeypatch.setattr(world.tasks, "add_voice", away)
