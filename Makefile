@@ -26,7 +26,7 @@ test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE)
 
 # What the state machine hangs on is covered wholly, and by tests that run in the same process.
 CORE := states errors capabilities orchestrator _announcer _asking _calls _casting _clips _driver _flights _intake \
-  _journal _outbox _pauses _slots _steps _storing
+  _journal _outbox _pauses _retention _slots _steps _storing
 OTHER_PROCESSES := benchmarks openapi scale server
 comma := ,
 space := $(subst ,, )

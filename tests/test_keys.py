@@ -12,6 +12,8 @@ from ttsorch._keys import (
     checked,
     clip_key,
     fence_of,
+    is_speech_of_a_lease,
+    is_upload,
     owner_prefix,
     upload_key,
 )
@@ -186,3 +188,13 @@ def test_a_key_has_at_most_256_characters() -> None:
     assert checked(longest) == longest
     with pytest.raises(ValidationError):
         checked("/".join(["a" * 64] * 3 + ["b" * 58]) + ".wav")
+
+
+def test_a_key_tells_what_it_is_of() -> None:
+    """Whether a purge may take the blob although it is young."""
+    speech = audio_key("o", "g", 1, "wav")
+    imported = audio_key("o", "g", 0, "wav")
+    upload, clip = upload_key("o", "v"), clip_key("o", "v", "wav")
+    keys = [speech, imported, upload, clip, "o/g/x.wav", "o/upload.bin"]
+    assert [is_speech_of_a_lease(key) for key in keys] == [True, *[False] * 5]
+    assert [is_upload(key) for key in keys] == [False, False, True, False, False, False]

@@ -119,6 +119,18 @@ def test_a_job_can_be_stepped_swept_cancelled_and_deleted(speech: SyncOrchestrat
     assert speech.collect_orphans() == []
 
 
+def test_what_is_old_and_what_an_owner_has_is_purged(speech: SyncOrchestrator) -> None:
+    """The verbs of whoever keeps the database small, and of the right to be forgotten."""
+    finished(speech, speech.submit(a_request(), owner=OWNER))
+    speech.submit(a_request(), owner=OWNER)
+
+    assert speech.purge(older_than=3600).tasks == 0
+    assert speech.purge(older_than=0).tasks == 1
+    assert speech.history(owner=OWNER).total == 2
+    assert speech.purge_owner(OWNER).done
+    assert speech.history(owner=OWNER).total == 0
+
+
 def test_voices_are_listed_and_found(speech: SyncOrchestrator) -> None:
     """Those of the provider's catalog, here."""
     assert list(speech.builtin_voices()) == [a_voice()]

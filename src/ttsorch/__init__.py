@@ -5,6 +5,7 @@ are in ``ttsorch.providers``, ``ttsorch.store``, ``ttsorch.storage``, ``ttsorch.
 ``ttsorch.adapters``, each imported by whoever uses it.
 """
 
+from ttsorch._retention import PurgeReport
 from ttsorch.errors import (
     ActiveJobLimit,
     BlobExists,
@@ -60,6 +61,7 @@ from ttsorch.models import (
     Phase,
     Policy,
     ProviderVoice,
+    Purged,
     Ready,
     Running,
     SpeechRequest,
@@ -96,6 +98,7 @@ __all__ = [
     "Policy",
     "Limits",
     "SweepReport",
+    "PurgeReport",
     # what goes in
     "SpeechRequest",
     "Voice",
@@ -147,6 +150,7 @@ __all__ = [
     # what a store holds
     "BlobInfo",
     "BlobStream",
+    "Purged",
     "Clock",
     "JsonValue",
     # what can go wrong

@@ -82,7 +82,8 @@ class Casting:
         check_owner(owner)
         _check_id(voice_id)
         draft = self._draft(voice_id, name, language, transcript, description, owner, source)
-        if await voices.get_voice(owner, voice_id):
+        # An id that was used stays used: the task that says what it cost may be gone by now.
+        if await voices.get_voice(owner, voice_id, include_deleted=True):
             raise _exists()
         if isinstance(self._provider, VoiceCloning):
             voice = await self._clone_at_provider(voices, draft, owner)
@@ -137,7 +138,7 @@ class Casting:
         paid = task.status.terminal and task.voice.provider_voice_id is not None
         if paid:
             # It may have ended, by a deadline or a cancel, before it could add the voice it paid for.
-            await voices.add_voice(task.voice)
+            await voices.add_voice(task.voice, of_task=task.id)
         if paid or task.status is Status.COMPLETED:
             voice = await voices.get_voice(task.owner, task.voice.id)
             if voice is None:
@@ -218,8 +219,9 @@ class Casting:
             reference_audio_key=task.audio.key,
             created_at=self._tasks.now(),
         )
-        # The id was made with the preview: saving twice finds the first one's voice.
-        if await voices.add_voice(voice):
+        # The id was made with the preview: saving twice finds the first one's voice. What a purge took since
+        # we looked is not saved: its audio goes too.
+        if await voices.add_voice(voice, of_task=task_id):
             return voice
         return _still_there(await voices.get_voice(owner, voice.id))
 

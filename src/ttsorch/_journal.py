@@ -71,8 +71,7 @@ class Journal:
 
     async def reread(self, job: Job) -> Job:
         """The row as it is now, also when its owner has deleted it; as last seen if it is gone."""
-        task = job.task
-        return await self._tasks.get(task.owner, task.id, include_deleted=True) or job
+        return await self._find(job.task) or job
 
     async def commit(
         self,
@@ -139,6 +138,9 @@ class Journal:
                 self._flights.stop(keeper)
         return await self.reread(job)
 
+    async def _find(self, task: Task) -> Job | None:
+        return await self._tasks.get(task.owner, task.id, include_deleted=True)
+
     def _advanced(self, job: Job, event: states.Event) -> Job:
         task = states.advance(job.task, event, self.now())
         return Job(task, states.reflect(job.generation, task) if job.generation else None)
@@ -156,9 +158,10 @@ class Journal:
             replace = partial(self._tasks.replace, after.task, after.generation, effect=effect)
             if await _insist(partial(replace, expected_version=version)):
                 return job.task.phase, after
-            job = await _insist(partial(self.reread, job))
-            if not until_written:
-                return None, job
+            found = await _insist(partial(self._find, job.task))
+            if found is None or not until_written:
+                return None, found or job  # what a purge took will never be written
+            job = found
         raise StorageUnavailable(code="too_contended", detail="lost too many races for one task")
 
     async def _keep_lease(self, task: Task, scope: anyio.CancelScope) -> None:

@@ -44,6 +44,17 @@ def clip_key(owner: str, voice_id: str, extension: str, *, take: str = "clip") -
     return checked(f"{owner_prefix(owner)}/voices/{voice_id}/{take}.{extension}")
 
 
+def is_upload(key: str) -> bool:
+    """Whether it is an :func:`upload_key`."""
+    return key.endswith("/upload.bin") and key.count("/") == 3
+
+
+def is_speech_of_a_lease(key: str) -> bool:
+    """Whether it is an :func:`audio_key` of somebody who held a lease. Imported speech has the fence 0."""
+    name = key.rpartition("/")[2].partition(".")[0]
+    return key.count("/") == 2 and name.isdecimal() and int(name) > 0
+
+
 def fence_of(key: str) -> int:
     """The fencing token in an :func:`audio_key`."""
     return int(key.rpartition("/")[2].partition(".")[0])

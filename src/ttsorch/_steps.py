@@ -232,16 +232,16 @@ class Steps:
         return after
 
     async def _call_off(self, task: Task) -> None:
-        """Another attempt of this task is followed already; this one would only cost. Its ticket has no
-        place on the row, so it is told to stop now or never, also when we have lost the lease (as we must
-        have, if there is another attempt) or are being shut down."""
+        """Another attempt of this task is followed already, or a purge has taken its row; this job would only
+        cost. Its ticket has no place on a row, so it is told to stop now or never, also when we have lost
+        the lease (as we must have) or are being shut down."""
         with anyio.move_on_after(self._policy.insist, shield=True):
             for tries in range(1, self._policy.max_cancel_attempts + 1):
                 if await self._tell_to_cancel(task):
-                    logger.warning("task %s: a second accepted job was called off", task.id)
+                    logger.warning("task %s: a job that nobody follows was called off", task.id)
                     return
                 await anyio.sleep(backoff(self._policy.submit_backoff, tries))
-        logger.error("task %s: a second accepted job could not be called off", task.id)
+        logger.error("task %s: a job that nobody follows could not be called off", task.id)
 
     async def _lose_submit(self, job: Job) -> Job:
         lost = self._journal.lost("whoever submitted this died before the answer")
@@ -253,7 +253,7 @@ class Steps:
         if self._voices is None:
             return job
         # First of all: it is paid for. Harmless when repeated: an id is taken once.
-        added = await self._voices.add_voice(voice)
+        added = await self._voices.add_voice(voice, of_task=job.task.id)
         if not added and await self._voices.get_voice(job.task.owner, voice.id) is None:
             return await self._journal.commit(job, states.TaskFailed(_ID_TAKEN))
         try:

@@ -566,6 +566,28 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Purged:
+    """What one call to a store's purge removed, or with ``dry_run`` would have removed.
+
+    ``keys`` are those of the blobs that the removed rows named; other rows may still name them. ``more``: a
+    limit was reached, so that another call may find more. ``kept`` counts the owner's tasks that could not
+    go, because they are active or owe somebody something; a purge by age leaves such tasks uncounted.
+    """
+
+    tasks: int = 0
+    generations: int = 0
+    voices: int = 0
+    effects: int = 0
+    keys: tuple[str, ...] = ()
+    more: bool = False
+    kept: int = 0
+
+    @property
+    def rows(self) -> int:
+        return self.tasks + self.generations + self.voices + self.effects
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """One page of a listing, newest first (contract C8). ``page`` counts from 1."""
 

@@ -33,6 +33,7 @@ from ttsorch._intake import Intake
 from ttsorch._journal import Journal
 from ttsorch._outbox import Outbox
 from ttsorch._pauses import Pauses
+from ttsorch._retention import PurgeReport, Retention
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
     check,
@@ -166,6 +167,10 @@ class Orchestrator:
             policy=self.policy,
             background=background,
             polls_synthesize=polls_synthesize,
+        )
+
+        self._retention = Retention(
+            tasks=tasks, blobs=blobs, outbox=self._outbox, policy=self.policy, end=self._settled
         )
 
     # Both are made anew each time: they hold nothing of their own, and go by the provider of the moment.
@@ -363,7 +368,11 @@ class Orchestrator:
             NotFound: no such task for this owner.
         """
         job = await self.get(task_id, owner=owner)
-        return await self._driver.share(f"cancel {task_id}", job, partial(self._cancel, job))
+        return await self._cancelled(job)
+
+    async def _cancelled(self, job: Job) -> Job:
+        work = partial(self._cancel, job)
+        return await self._driver.share(f"cancel {job.task.id}", job, work)
 
     async def _cancel(self, job: Job) -> Job:
         job = await self._steps.cancel(job)
@@ -673,6 +682,59 @@ class Orchestrator:
         for key in () if dry_run else orphans:
             await self.blobs.delete(key)
         return orphans
+
+    # --- retention ------------------------------------------------------------------------------------
+
+    async def purge(
+        self,
+        *,
+        older_than: float,
+        limit: int = 500,
+        audio: bool = False,
+        dry_run: bool = False,
+    ) -> PurgeReport:
+        """For operators, over all owners: remove the rows of tasks that ended more than ``older_than``
+        seconds ago, and of their settled effects; up to ``limit`` of each, so call it again while the report
+        says ``more``. Idempotency keys are forgotten with their tasks.
+
+        Histories, audio and voices stay. With ``audio`` the generations go that ended before then, with
+        their audio, and previews that were never saved. Never goes: what is active; what a provider or a
+        listener is still owed; a clone whose voice was not made.
+
+        Raises:
+            ValidationError: nothing was removed.
+            StorageUnavailable: call it again; audio whose rows are gone is left to :meth:`collect_orphans`.
+        """
+        return await self._retention.purge(
+            older_than=older_than, limit=limit, audio=audio, dry_run=dry_run
+        )
+
+    async def purge_owner(
+        self, owner: str, *, limit: int = 500, abandon_owed: bool = False, dry_run: bool = False
+    ) -> PurgeReport:
+        """Remove all that there is of an owner: tasks, history, voices, effects, and every blob. What is
+        active is cancelled first, and providers are told. Repeat it until the report says ``done``, also
+        after a crash: what is gone is gone.
+
+        A task whose provider could not be told yet, or of whose end a listener wasn't, stays for that,
+        hidden, until it was or we gave up; with ``abandon_owed`` it goes all the same. What the owner begins
+        meanwhile stays whole. Voices that a provider keeps stay there.
+
+        Args:
+            limit: how many rows of each kind are removed in one transaction; what a dry run counts up to.
+
+        Raises:
+            ValidationError: nothing was removed.
+            StorageUnavailable: call it again.
+        """
+        return await self._retention.purge_owner(
+            owner, limit=limit, abandon_owed=abandon_owed, dry_run=dry_run
+        )
+
+    async def _settled(self, job: Job) -> Job:
+        if job.task.status.terminal:
+            return await self._driver.step_if_due(job)
+        return await self._cancelled(job)
 
     async def _end(self, job: Job) -> None:
         if not job.task.status.terminal:

@@ -30,6 +30,7 @@ from ttsorch.models import (
     Limits,
     Page,
     Pause,
+    Purged,
     Ready,
     SpeechRequest,
     Status,
@@ -372,6 +373,49 @@ class TaskStore(Protocol):
         is unfinished or has made its voice, names."""
         ...
 
+    async def purge_ended(
+        self, *, older_than: float, limit: int, audio: bool = False, dry_run: bool = False
+    ) -> Purged:
+        """For operators, over all owners: remove rows for good that have been of no use for ``older_than``
+        seconds on the database's clock, hidden ones included, oldest first. In one transaction, up to
+        ``limit`` of each:
+
+        * speech tasks that ended before then;
+        * voice tasks (clones, previews) that ended before then. A clone only if its voice's row is there:
+          until then the task is what keeps the voice from being paid for twice. A preview that has audio only
+          if its voice was saved, or with ``audio``: until then it can be saved;
+        * effects that were settled, of tasks that ended before then;
+        * with ``audio``, the generations that ended before then. Without it, none, and no blob is left
+          unnamed.
+
+        A task stays while its provider is owed a cancel or a listener its effect, and so does its
+        generation. No active task is ever touched. ``keys`` are those of the generations, and with ``audio``
+        those of the previews. With ``dry_run`` nothing is removed. Two callers at once never disturb each
+        other.
+        """
+        ...
+
+    async def purge_owned(
+        self, owner: str, *, limit: int, abandon_owed: bool = False, dry_run: bool = False
+    ) -> Purged:
+        """Remove what this owner has, for good. In one transaction, up to ``limit`` of each: voices, hidden
+        ones included; tasks that have ended; generations whose task has ended or is gone; effects that were
+        settled or whose task is gone.
+
+        An active task stays with all that is its own. An ended one stays, hidden from its owner, while its
+        provider is owed a cancel or a listener its effect, unless ``abandon_owed``; its generation goes.
+        ``keys`` are those of the voices, the generations, and the tasks. With ``dry_run`` nothing is removed
+        or hidden. Idempotency keys go with their tasks.
+        """
+        ...
+
+    async def list_unsettled(
+        self, owner: str, *, after: str = "", limit: int = 20
+    ) -> Sequence[Job]:
+        """The owner's tasks that are active or whose provider is owed a cancel, hidden ones included, in the
+        order of their ids, which are greater than ``after``."""
+        ...
+
     async def aclose(self) -> None:
         """Finish what is being written, then close what this store opened. Harmless when repeated."""
         ...
@@ -380,8 +424,9 @@ class TaskStore(Protocol):
 class VoiceStore(Protocol):
     """The owners' own voices. One class per database is both this and a :class:`TaskStore`."""
 
-    async def add_voice(self, voice: Voice) -> bool:
-        """Insert a voice; False if its id is taken, whoever has it."""
+    async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
+        """Insert a voice; False if its id is taken, whoever has it. With ``of_task`` only if its owner still
+        has that task, hidden or not: what a purge has removed brings no voice any more."""
         ...
 
     async def get_voice(

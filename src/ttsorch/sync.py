@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from ttsorch._retention import PurgeReport
 from ttsorch.errors import InternalError
 from ttsorch.models import (
     Effect,
@@ -433,6 +434,27 @@ class SyncOrchestrator:
     def collect_orphans(self, *, dry_run: bool = True) -> Sequence[str]:
         """See :meth:`.Orchestrator.collect_orphans`."""
         return self.run(lambda o: o.collect_orphans(dry_run=dry_run))
+
+    def purge(
+        self,
+        *,
+        older_than: float,
+        limit: int = 500,
+        audio: bool = False,
+        dry_run: bool = False,
+    ) -> PurgeReport:
+        """See :meth:`.Orchestrator.purge`."""
+        return self.run(
+            lambda o: o.purge(older_than=older_than, limit=limit, audio=audio, dry_run=dry_run)
+        )
+
+    def purge_owner(
+        self, owner: str, *, limit: int = 500, abandon_owed: bool = False, dry_run: bool = False
+    ) -> PurgeReport:
+        """See :meth:`.Orchestrator.purge_owner`."""
+        return self.run(
+            lambda o: o.purge_owner(owner, limit=limit, abandon_owed=abandon_owed, dry_run=dry_run)
+        )
 
 
 def _not_running(detail: str) -> InternalError:

@@ -458,7 +458,7 @@ async def test_a_clone_takes_no_place_from_speech() -> None:
 def no_voices_for_now(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table of voices is away until ``monkeypatch`` is undone."""
 
-    async def away(voice: Voice) -> bool:
+    async def away(voice: Voice, *, of_task: str | None = None) -> bool:
         raise StorageUnavailable(code="away")
 
     monkeypatch.setattr(world.tasks, "add_voice", away)
@@ -630,8 +630,8 @@ async def test_a_double_click_never_hears_that_nothing_was_uploaded(
     begun, go_on = anyio.Event(), anyio.Event()
     answers: list[Voice] = []
 
-    async def slow(owner: str, voice_id: str) -> Voice | None:
-        seen = await get_voice(owner, voice_id)
+    async def slow(owner: str, voice_id: str, *, include_deleted: bool = False) -> Voice | None:
+        seen = await get_voice(owner, voice_id, include_deleted=include_deleted)
         begun.set()
         await go_on.wait()
         return seen

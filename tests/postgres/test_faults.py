@@ -7,6 +7,7 @@ import pytest
 
 from tests.orchestrator.test_effects import check_each_end_is_told
 from tests.orchestrator.test_faults import PROVIDERS, Fake, cancel, each_place, speak
+from tests.orchestrator.test_retention import MAKERS, check_each_purge_of_an_owner
 from tests.orchestrator.world import World
 from tests.postgres.server import Server
 from ttsorch.orchestrator import Orchestrator
@@ -41,6 +42,17 @@ async def test_a_fault_at_every_place(
     fresh = partial(_fresh, server=server, database=database, store=store, clock=clock)
     async with each_place(PROVIDERS[name], fault, scenario, fresh) as worlds:
         assert len(worlds) >= 5
+
+
+@pytest.mark.parametrize("fault", Fault)
+async def test_a_purge_of_an_owner_survives_a_fault_at_every_place(
+    server: Server, database: str, store: PostgresTaskStore, clock: ManualClock, fault: Fault
+) -> None:
+    """At no moment does a row point to nothing; repeated until it is done, it leaves nothing of the owner,
+    and the stranger all."""
+    fresh = partial(_fresh, server=server, database=database, store=store, clock=clock)
+    broken = await check_each_purge_of_an_owner(MAKERS["job"], fault, fresh)
+    assert {"list_unsettled", "purge_owned", "cancel", "delete"} <= broken
 
 
 @pytest.mark.parametrize("fault", Fault)

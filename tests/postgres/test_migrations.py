@@ -12,13 +12,14 @@ import pytest
 
 from tests.postgres.server import Server
 from ttsorch.errors import SchemaTooNew, StorageUnavailable
-from ttsorch.models import Effect, EffectState, Limits, TaskKind
+from ttsorch.models import Effect, EffectState, Limits, Purged, TaskKind
 from ttsorch.store import _postgres_schema as schema
 from ttsorch.store import migrate_task_store
 from ttsorch.store._sql import migrations
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store_jobs import (
     ANNA,
+    BEN,
     audio_key,
     claimed,
     completed,
@@ -111,6 +112,9 @@ async def use(store: PostgresTaskStore) -> None:
     assert await store.get_voice(ANNA, voice.id) == voice
     assert (await store.list_voices(ANNA, search="vera")).total > 0
     assert await store.delete_voice(ANNA, voice.id)
+    assert job.task.id in ids(await store.list_unsettled(ANNA, limit=1000))
+    assert await store.purge_ended(older_than=3600, limit=10) == Purged()
+    assert await store.purge_owned(BEN, limit=10) == Purged()
 
 
 def _pretend(server: Server, database: str, version: int, readable_from: int) -> None:

@@ -15,6 +15,10 @@ from ttsorch.store._sql import numbered, queries
 _SQL = queries("postgres.sql")
 _NUMBERS = {
     "active": True,
+    "age": 0,
+    "audio": True,
+    "abandon_owed": False,
+    "dry_run": False,
     "include_deleted": False,
     "grants": 1,
     "hold": 1,
@@ -37,6 +41,8 @@ _NUMBERS = {
     "before_created_at": 2**60,
 }
 _LISTS = {"status": None, "keys": ["k"]}
+#: What is always run after ``plan_by_index``.
+_BY_INDEX = {"claim_due", "purge_ended", "purge_owned"}
 
 #: Query → the indexes that its plan names.
 _INDEXES: Mapping[str, set[str]] = {
@@ -70,6 +76,30 @@ _INDEXES: Mapping[str, set[str]] = {
     "page_of_voices": {"voices_listing"},
     "voice": {"voices_pkey"},
     "delete_voice": {"voices_pkey"},
+    "purge_ended": {
+        "tasks_ended_speech",
+        "tasks_ended_casting",
+        "generations_ended",
+        "effects_listing",
+        "effects_of_task",
+        "voices_pkey",
+        "tasks_pkey",
+        "generations_pkey",
+        "effects_pkey",
+    },
+    "purge_owned": {
+        "voices_listing",
+        "tasks_history",
+        "generations_history",
+        "effects_of_task",
+        "tasks_due_of_owner",
+        "tasks_active",
+        "tasks_pkey",
+        "generations_pkey",
+        "effects_pkey",
+        "voices_pkey",
+    },
+    "list_unsettled": {"tasks_due_of_owner", "generations_pkey"},
     "referenced_keys": {"generations_audio", "tasks_audio", "voices_audio", "tasks_clips"},
 }
 #: These stop at their limit: no sorting, on an index that has the rows in order.
@@ -128,7 +158,7 @@ def plan(server: Server, database: str, query: str, *, analyze: bool = False, **
     generic, names = numbered(_SQL[query])
     with psycopg.connect(server.url(database)) as connection:
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        if query == "claim_due":
+        if query in _BY_INDEX:
             connection.execute(_SQL["plan_by_index"].encode())
         connection.execute(f"PREPARE wanted AS {generic}".encode())
         known = {**_NUMBERS, **_LISTS, **given}
@@ -153,6 +183,16 @@ def test_query_uses_its_index(server: Server, busy: str, query: str) -> None:
 def test_listing_needs_no_sorting(server: Server, busy: str, query: str) -> None:
     """A listing reads its rows in the index's order and stops at its limit."""
     assert "Sort" not in plan(server, busy, query)
+
+
+@pytest.mark.parametrize("query", ["purge_ended", "purge_owned"])
+def test_a_purge_looks_at_one_page(server: Server, busy: str, query: str) -> None:
+    """Rows are read in the order of an index until a page is full, each with a look-up of its own: nothing
+    is made of all tasks or all effects, and nothing is sorted but the owner's few debts."""
+    found = plan(server, busy, query)
+    assert "hashed" not in found
+    assert "Hash" not in found.replace("HashAggregate", "")
+    assert found.count("Sort Key") == (1 if query == "purge_owned" else 0)
 
 
 def test_what_is_due_is_sorted_without_reading_its_rows(server: Server, busy: str) -> None:

@@ -69,11 +69,9 @@ def _roll_back_everything(db: sqlite3.Connection) -> None:
 
 
 def _break_the_commit(db: sqlite3.Connection) -> None:
+    db.execute("CREATE TABLE notes (id TEXT PRIMARY KEY, about TEXT REFERENCES notes (id))")
     db.execute("PRAGMA defer_foreign_keys = ON")
-    db.execute(
-        "INSERT INTO generations (id, owner, task_id, voice_id, voice_name, text, language, status,"
-        " created_at) VALUES ('g', 'o', 'missing', 'v', 'v', 't', 'en', 'pending', 0)"
-    )
+    db.execute("INSERT INTO notes VALUES ('n', 'missing')")
 
 
 async def test_waiting_calls_share_a_commit(sqlite_store: SqliteTaskStore) -> None:

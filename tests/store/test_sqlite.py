@@ -16,13 +16,15 @@ from ttsorch.errors import ConfigurationError, SchemaTooNew, StorageUnavailable
 from ttsorch.models import Job, Task
 from ttsorch.states import ResultReady
 from ttsorch.store import _sqlite_file, _sqlite_statements, sqlite
-from ttsorch.store._rows import task_to_row, to_microseconds
+from ttsorch.store._rows import generation_to_row, task_to_row, to_microseconds
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.task_store_jobs import (
     ANNA,
+    audio_key,
     cancelled,
     completed,
+    generation_of,
     ids,
     moved,
     new_clone,
@@ -169,6 +171,25 @@ async def test_the_second_schema_forgets_the_envelopes_of_finished_rows(tmp_path
     left = "SELECT id FROM tasks WHERE envelope IS NOT NULL"
     assert url is not None
     assert _in_file(path, left) == [(under_way.id,)]
+
+
+async def test_generations_from_before_there_were_purges_are_kept(tmp_path: Path) -> None:
+    """Their table is written anew; from then on a task may go without its generation."""
+    path, now = tmp_path / "tasks.db", datetime.now(UTC) - timedelta(hours=2)
+    jobs = [completed(new_job(now), now), running(new_job(now), now)]
+    _first_database(path, [job.task for job in jobs])
+    with closing(sqlite3.connect(path)) as db:
+        for job in jobs:
+            row = generation_to_row(generation_of(job))
+            columns, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            db.execute(f"INSERT INTO generations ({columns}) VALUES ({values})", row)  # noqa: S608 - columns
+        db.commit()
+    store = await SqliteTaskStore.open(path)
+    assert [(await store.get(ANNA, job.task.id)) for job in jobs] == jobs
+    assert (await store.purge_ended(older_than=3600, limit=10)).tasks == 1
+    assert await store.get_generation(ANNA, generation_of(jobs[0]).id) == jobs[0].generation
+    assert await store.unreferenced([audio_key(jobs[0])]) == []
+    await store.aclose()
 
 
 async def test_a_migrated_file_is_like_a_new_one(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ pytestmark = pytest.mark.anyio
 
 _SQL = queries("sqlite.sql")
 _VALUES = {
+    "abandon_owed": 0,
     "active": None,
+    "after": "",
+    "audio": 1,
     "before_created_at": 0,
     "before_id": "t",
     "expected_version": None,
     "hold": 1,
+    "ended": 0,
     "id": "t",
     "idempotency_key": "k",
     "ids": '["t"]',
@@ -57,6 +61,16 @@ _VALUES = {
         ("count_generations", {"generations_history"}),
         ("list_generations", {"generations_history"}),
         ("list_voices", {"voices_listing"}),
+        ("ended_tasks", {"tasks_ended_speech", "tasks_ended_casting", "effects_of_task"}),
+        ("ended_generations", {"generations_ended", "effects_of_task"}),
+        ("ended_effects", {"effects_listing"}),
+        ("owned_voices", {"voices_listing"}),
+        ("owned_tasks", {"tasks_history", "effects_of_task"}),
+        ("owned_generations", {"generations_history"}),
+        ("owned_effects", {"effects_of_task"}),
+        ("hide_owing_tasks", {"tasks_due_of_owner", "effects_of_task"}),
+        ("count_kept_tasks", {"tasks_due_of_owner", "effects_of_task"}),
+        ("list_unsettled", {"tasks_due_of_owner"}),
         ("referenced_keys", {"generations_audio", "tasks_audio", "voices_audio", "tasks_clips"}),
     ],
 )
@@ -70,12 +84,23 @@ async def test_query_uses_its_index(
     steps = [row["detail"] for row in rows]
     for index in indexes:
         assert any(f"INDEX {index} " in f"{step} " for step in steps), steps
-    for table in ("tasks", "generations", "voices"):
+    for table in ("tasks", "generations", "voices", "effects"):
         assert f"SCAN {table}" not in steps
 
 
 @pytest.mark.parametrize(
-    "query", ["list_unknown", "list_tasks", "list_generations", "list_voices", "list_stuck"]
+    "query",
+    [
+        "list_unknown",
+        "list_tasks",
+        "list_generations",
+        "list_voices",
+        "list_stuck",
+        "ended_tasks",
+        "ended_generations",
+        "owned_tasks",
+        "owned_generations",
+    ],
 )
 async def test_listing_needs_no_sorting(sqlite_store: SqliteTaskStore, query: str) -> None:
     """A listing reads its rows in the index's order and stops at its limit. What is due is sorted, so that

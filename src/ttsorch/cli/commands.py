@@ -12,6 +12,7 @@ import typer
 
 from ttsorch.cli.contract_command import contract_test
 from ttsorch.cli.exiting import conflict, error_only, exiting
+from ttsorch.cli.purge_command import make_purge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -260,6 +261,9 @@ def _config(provider: str | None = None) -> "Config":
     if provider is not None:
         environ["TTS_PROVIDER_MODE"] = provider
     return Config.from_env(environ)
+
+
+app.command("purge")(make_purge(_config))
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
+from ttsorch._retention import PurgeReport
 from ttsorch.cli.wording import local_time, plain, state_in_words
 from ttsorch.models import ErrorInfo, Job, JsonValue, StuckTask, Voice
 from ttsorch.orchestrator import SweepReport
@@ -72,6 +73,25 @@ def print_stuck(stuck: Sequence[StuckTask], *, as_json: bool) -> None:
     else:
         columns = ("ID", "Owner", "Phase", "Tries", "Why")
         print_rows(columns, [stuck_row(task) for task in stuck])
+
+
+def purge_words(report: PurgeReport, *, dry_run: bool) -> str:
+    """One sentence; of a dry run what would be, at least, if it didn't count to the end."""
+    counts = {
+        "tasks": report.tasks,
+        "generations": report.generations,
+        "voices": report.voices,
+        "effects": report.effects,
+        "files": report.blobs,
+    }
+    listed = ", ".join(f"{count:,} {kind}" for kind, count in counts.items() if count) or "nothing"
+    least = " at least" if dry_run and report.more else ""
+    sentence = f"{'would remove' if dry_run else 'removed'}{least} {listed}"
+    if report.tasks_left or report.blobs_left:
+        waits = f"{report.tasks_left:,} tasks, {report.blobs_left:,} files"
+        when = "would have to wait" if dry_run else "have to wait: run it again"
+        sentence += f"; {waits} {when}"
+    return sentence
 
 
 # --- records ------------------------------------------------------------------------------------------
@@ -143,6 +163,21 @@ def stuck_record(task: StuckTask) -> Mapping[str, JsonValue]:
         "failures": task.failures,
         "reason": task.reason,
         "next_action_at": due.isoformat() if due else None,
+    }
+
+
+def purge_record(report: PurgeReport, *, dry_run: bool) -> Mapping[str, JsonValue]:
+    return {
+        "dry_run": dry_run,
+        "tasks": report.tasks,
+        "generations": report.generations,
+        "voices": report.voices,
+        "effects": report.effects,
+        "blobs": report.blobs,
+        "more": report.more,
+        "tasks_left": report.tasks_left,
+        "blobs_left": report.blobs_left,
+        "done": report.done,
     }
 
 

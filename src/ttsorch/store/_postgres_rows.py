@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from ttsorch.models import Effect, Generation, Job, Task, Voice
+from ttsorch.models import Effect, Generation, Job, Purged, Task, Voice
 from ttsorch.store._rows import (
     Column,
     Row,
@@ -107,3 +107,9 @@ def page_values(page: int, per_page: int, search: str) -> dict[str, Any]:
 def items_of(rows: Sequence[Row], key: str) -> Iterable[Row]:
     """The rows of a page without the one that only says the total."""
     return (row for row in rows if row[key] is not None)
+
+
+def purged(row: Row, limit: int) -> Purged:
+    sizes = {kind: row[kind] for kind in ("tasks", "generations", "voices", "effects")}
+    more = any(size >= limit for size in sizes.values())
+    return Purged(**sizes, keys=tuple(row["keys"]), more=more, kept=row["kept"])

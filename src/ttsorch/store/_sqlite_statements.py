@@ -218,6 +218,11 @@ def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequen
     return _jobs(db, _rows(db, "list_unknown", {"now": to_microseconds(now), "limit": limit}))
 
 
+def list_unsettled(db: sqlite3.Connection, owner: str, *, after: str, limit: int) -> Sequence[Job]:
+    wanted: dict[str, Column] = {"owner": owner, "after": after, "limit": limit}
+    return _jobs(db, _rows(db, "list_unsettled", wanted))
+
+
 def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime) -> bool:
     return _changed(db, "hide_task", {"id": task_id, "owner": owner, "now": to_microseconds(now)})
 
@@ -327,8 +332,8 @@ def unreferenced(db: sqlite3.Connection, keys: Sequence[str]) -> Sequence[str]:
 # --- voices -------------------------------------------------------------------------------------------
 
 
-def add_voice(db: sqlite3.Connection, voice: Voice) -> bool:
-    return _changed(db, "insert_voice", voice_to_row(voice))
+def add_voice(db: sqlite3.Connection, voice: Voice, *, of_task: str | None) -> bool:
+    return _changed(db, "insert_voice", voice_to_row(voice) | {"of_task": of_task})
 
 
 def get_voice(db: sqlite3.Connection, owner: str, voice_id: str) -> Row | None:

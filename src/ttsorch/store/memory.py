@@ -25,6 +25,7 @@ from ttsorch.models import (
     Page,
     Pause,
     Phase,
+    Purged,
     Status,
     StuckTask,
     Task,
@@ -33,6 +34,7 @@ from ttsorch.models import (
     VoiceSource,
 )
 from ttsorch.states import deadline, lease_is_live
+from ttsorch.store import _memory_purging as purging
 from ttsorch.store._clock import utc_now
 from ttsorch.store._limits import LIMIT_WINDOW, PAUSE_SPREAD_SECONDS
 from ttsorch.store._rows import task_from_row, task_to_row
@@ -49,12 +51,13 @@ class MemoryTaskStore:
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
         self._clock = clock
-        self._tasks: dict[str, Task] = {}
-        self._generations: dict[str, Generation] = {}
-        self._voices: dict[str, Voice] = {}
-        self._effects: dict[str, Effect] = {}
+        self._rows = purging.Rows()
+        self._tasks = self._rows.tasks
+        self._generations = self._rows.generations
+        self._voices = self._rows.voices
+        self._effects = self._rows.effects
+        self._failures = self._rows.failures
         self._pauses: dict[str, Pause] = {}
-        self._failures: dict[str, tuple[int, str]] = {}
         self._closed = False
 
     def now(self) -> datetime:
@@ -334,11 +337,50 @@ class MemoryTaskStore:
         }
         return [key for key in keys if key not in referenced]
 
+    # --- purges ---------------------------------------------------------------------------------------
+
+    async def purge_ended(
+        self, *, older_than: float, limit: int, audio: bool = False, dry_run: bool = False
+    ) -> Purged:
+        await self._turn()
+        before = self._in(-older_than)
+        doomed = purging.ended(self._rows, before=before, limit=limit, audio=audio)
+        if not dry_run:
+            purging.remove(self._rows, doomed)
+        return purging.told(doomed, limit=limit, kept=0)
+
+    async def purge_owned(
+        self, owner: str, *, limit: int, abandon_owed: bool = False, dry_run: bool = False
+    ) -> Purged:
+        await self._turn()
+        doomed = purging.owned(self._rows, owner, limit=limit, abandon_owed=abandon_owed)
+        owing = [] if abandon_owed else purging.owing(self._rows, owner)
+        kept = len(owing) + len(purging.active(self._rows, owner))
+        for task in () if dry_run else owing:
+            self._tasks[task.id] = replace(task, deleted_at=task.deleted_at or self.now())
+        if not dry_run:
+            purging.remove(self._rows, doomed)
+        return purging.told(doomed, limit=limit, kept=kept)
+
+    async def list_unsettled(
+        self, owner: str, *, after: str = "", limit: int = 20
+    ) -> Sequence[Job]:
+        await self._turn()
+        tasks = [
+            task
+            for task in self._tasks.values()
+            if task.owner == owner and task.next_action_at is not None and task.id > after
+        ]
+        tasks.sort(key=lambda task: task.id)
+        return [self._job(task) for task in tasks[:limit]]
+
     # --- voices ---------------------------------------------------------------------------------------
 
-    async def add_voice(self, voice: Voice) -> bool:
+    async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
         await self._turn()
         if voice.id in self._voices:
+            return False
+        if of_task is not None and self._own(voice.owner or "", of_task) is None:
             return False
         self._voices[voice.id] = voice
         return True

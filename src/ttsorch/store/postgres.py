@@ -19,6 +19,7 @@ from ttsorch.models import (
     Limits,
     Page,
     Pause,
+    Purged,
     Status,
     StuckTask,
     Task,
@@ -39,6 +40,7 @@ from ttsorch.store._postgres_rows import (
     job_from_row,
     job_to_values,
     page_values,
+    purged,
     start_of,
     voice_to_values,
 )
@@ -286,10 +288,39 @@ class PostgresTaskStore:
         referenced = {row["key"] for row in rows}
         return [key for key in keys if key not in referenced]
 
+    # --- purges ---------------------------------------------------------------------------------------
+
+    async def purge_ended(
+        self, *, older_than: float, limit: int, audio: bool = False, dry_run: bool = False
+    ) -> Purged:
+        age = duration(older_than)
+        wanted = {"age": age, "limit": limit, "audio": audio, "dry_run": dry_run}
+        rows = await self._pool.run("purge_ended", wanted, after=("plan_by_index",))
+        return purged(rows[0], limit)
+
+    async def purge_owned(
+        self, owner: str, *, limit: int, abandon_owed: bool = False, dry_run: bool = False
+    ) -> Purged:
+        wanted = {
+            "owner": owner,
+            "limit": limit,
+            "abandon_owed": abandon_owed,
+            "dry_run": dry_run,
+        }
+        rows = await self._pool.run("purge_owned", wanted, after=("plan_by_index",))
+        return purged(rows[0], limit)
+
+    async def list_unsettled(
+        self, owner: str, *, after: str = "", limit: int = 20
+    ) -> Sequence[Job]:
+        wanted = {"owner": owner, "after": after, "limit": limit}
+        return _jobs(await self._pool.run("list_unsettled", wanted))
+
     # --- voices ---------------------------------------------------------------------------------------
 
-    async def add_voice(self, voice: Voice) -> bool:
-        return bool(await self._pool.run("insert_voice", voice_to_values(voice)))
+    async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
+        values = voice_to_values(voice) | {"of_task": of_task}
+        return bool(await self._pool.run("insert_voice", values))
 
     async def get_voice(
         self, owner: str, voice_id: str, *, include_deleted: bool = False

@@ -458,15 +458,23 @@ WHERE clip_key IS NOT NULL AND clip_key = ANY (%(keys)s::text[]) AND kind = 'clo
     AND (active OR voice_made);
 
 -- name: insert_voice
+-- The lock waits for a purge that is taking the task, and makes one that comes later wait for us.
+WITH maker AS MATERIALIZED (
+    SELECT t.id FROM ttsorch.tasks AS t
+    WHERE t.id = %(of_task)s::text AND t.owner = %(owner)s
+    FOR KEY SHARE
+)
 INSERT INTO ttsorch.voices (
     id, owner, name, name_folded, tts_provider, source, language, description, reference_transcript,
     reference_audio_key, provider_voice_id, provider_target_model, provider_voice_kind, created_at,
     deleted_at
-) VALUES (
-    %(id)s, %(owner)s, %(name)s, %(name_folded)s, %(tts_provider)s, %(source)s, %(language)s,
-    %(description)s, %(reference_transcript)s, %(reference_audio_key)s, %(provider_voice_id)s,
-    %(provider_target_model)s, %(provider_voice_kind)s, %(created_at)s, %(deleted_at)s
 )
+SELECT
+    %(id)s::text, %(owner)s::text, %(name)s::text, %(name_folded)s::text, %(tts_provider)s::text,
+    %(source)s::text, %(language)s::text, %(description)s::text, %(reference_transcript)s::text,
+    %(reference_audio_key)s::text, %(provider_voice_id)s::text, %(provider_target_model)s::text,
+    %(provider_voice_kind)s::text, %(created_at)s::bigint, %(deleted_at)s::bigint
+WHERE %(of_task)s::text IS NULL OR EXISTS (SELECT FROM maker)
 ON CONFLICT (id) DO NOTHING
 RETURNING id;
 
@@ -545,4 +553,186 @@ SELECT t.id, t.owner, t.provider, t.kind, t.phase, t.failures, t.failure, t.next
 FROM ttsorch.tasks AS t
 WHERE t.failures > 0
 ORDER BY t.failures DESC, t.id
+
+-- name: nothing_owed
+-- Of a task that has ended: its provider is told, and so are all listeners. A scalar, here and below: of
+-- NOT EXISTS the planner may make a table of all that there is.
+t.next_action_at IS NULL AND coalesce((
+    SELECT false FROM ttsorch.effects AS e
+    WHERE e.owner = t.owner AND e.task_id = t.id AND e.state = 'owed'
+    LIMIT 1
+), true)
+
+-- name: purge_ended
+-- What makes voices is looked up apart, so that what has to stay of it is not in the way. A preview's audio
+-- goes with it; a clone's is its voice's. A task's column voice begins with the voice's id; as JSON it could
+-- not be read, since what it holds may be more than PostgreSQL's JSON allows.
+WITH moment AS MATERIALIZED ({{now}}),
+speech AS MATERIALIZED (
+    SELECT t.id, NULL::text AS key FROM ttsorch.tasks AS t
+    WHERE t.kind = 'generate' AND t.completed_at IS NOT NULL
+        AND t.completed_at <= (SELECT now FROM moment) - %(age)s::bigint
+        AND NOT t.active AND {{nothing_owed}}
+    ORDER BY t.completed_at, t.id
+    LIMIT %(limit)s
+    FOR UPDATE OF t SKIP LOCKED
+),
+casting AS MATERIALIZED (
+    SELECT
+        t.id,
+        CASE WHEN %(audio)s::boolean AND t.kind = 'design_preview' THEN t.audio_key END AS key
+    FROM ttsorch.tasks AS t
+    WHERE t.kind <> 'generate' AND t.completed_at IS NOT NULL
+        AND t.completed_at <= (SELECT now FROM moment) - %(age)s::bigint
+        AND NOT t.active AND {{nothing_owed}}
+        AND (
+            (t.kind = 'design_preview' AND (%(audio)s::boolean OR t.audio IS NULL))
+            OR coalesce((
+                SELECT v.owner = t.owner FROM ttsorch.voices AS v
+                WHERE v.id = substring(t.voice FROM '^\{"id": "([^"\\]*)"')
+            ), false)
+        )
+    ORDER BY t.completed_at, t.id
+    LIMIT %(limit)s
+    FOR UPDATE OF t SKIP LOCKED
+),
+ended_generations AS MATERIALIZED (
+    SELECT g.id, g.audio_key AS key FROM ttsorch.generations AS g
+    WHERE %(audio)s::boolean AND g.completed_at IS NOT NULL
+        AND g.completed_at <= (SELECT now FROM moment) - %(age)s::bigint
+        AND coalesce((
+            SELECT NOT t.active AND t.next_action_at IS NULL FROM ttsorch.tasks AS t
+            WHERE t.id = g.task_id
+        ), true)
+        AND coalesce((
+            SELECT false FROM ttsorch.effects AS e
+            WHERE e.owner = g.owner AND e.task_id = g.task_id AND e.state = 'owed'
+            LIMIT 1
+        ), true)
+    ORDER BY g.completed_at, g.id
+    LIMIT %(limit)s
+    FOR UPDATE OF g SKIP LOCKED
+),
+ended_effects AS MATERIALIZED (
+    SELECT e.key FROM ttsorch.effects AS e
+    WHERE e.state IN ('delivered', 'gave_up')
+        AND e.created_at <= (SELECT now FROM moment) - %(age)s::bigint
+    LIMIT %(limit)s
+    FOR UPDATE OF e SKIP LOCKED
+),
+purged_tasks AS (
+    DELETE FROM ttsorch.tasks
+    WHERE NOT %(dry_run)s::boolean
+        AND id = ANY (ARRAY(SELECT id FROM speech UNION ALL SELECT id FROM casting))
+),
+purged_generations AS (
+    DELETE FROM ttsorch.generations
+    WHERE NOT %(dry_run)s::boolean AND id = ANY (ARRAY(SELECT id FROM ended_generations))
+),
+purged_effects AS (
+    DELETE FROM ttsorch.effects
+    WHERE NOT %(dry_run)s::boolean AND key = ANY (ARRAY(SELECT key FROM ended_effects))
+)
+SELECT
+    (SELECT count(*) FROM speech) + (SELECT count(*) FROM casting) AS tasks,
+    (SELECT count(*) FROM ended_generations) AS generations,
+    0 AS voices,
+    (SELECT count(*) FROM ended_effects) AS effects,
+    ARRAY(
+        SELECT key FROM casting WHERE key IS NOT NULL
+        UNION
+        SELECT key FROM ended_generations WHERE key IS NOT NULL
+    ) AS keys,
+    0 AS kept,
+    moment.now AS asked_at
+FROM moment;
+
+-- name: purge_owned
+WITH moment AS MATERIALIZED ({{now}}),
+owned_voices AS MATERIALIZED (
+    SELECT v.id, v.reference_audio_key AS key FROM ttsorch.voices AS v
+    WHERE v.owner = %(owner)s
+    ORDER BY v.created_at DESC NULLS LAST, v.id DESC
+    LIMIT %(limit)s
+    FOR UPDATE OF v
+),
+owned_tasks AS MATERIALIZED (
+    SELECT t.id, CASE WHEN t.kind = 'clone' THEN t.clip_key ELSE t.audio_key END AS key
+    FROM ttsorch.tasks AS t
+    WHERE t.owner = %(owner)s AND NOT t.active AND (%(abandon_owed)s::boolean OR {{nothing_owed}})
+    ORDER BY t.created_at, t.id
+    LIMIT %(limit)s
+    FOR UPDATE OF t
+),
+owned_generations AS MATERIALIZED (
+    SELECT g.id, g.audio_key AS key FROM ttsorch.generations AS g
+    WHERE g.owner = %(owner)s
+        AND coalesce(
+            (SELECT NOT t.active FROM ttsorch.tasks AS t WHERE t.id = g.task_id), true
+        )
+    ORDER BY g.created_at, g.id
+    LIMIT %(limit)s
+    FOR UPDATE OF g
+),
+owned_effects AS MATERIALIZED (
+    SELECT e.key FROM ttsorch.effects AS e
+    WHERE e.owner = %(owner)s
+        AND (
+            %(abandon_owed)s::boolean OR e.state <> 'owed'
+            OR coalesce((SELECT false FROM ttsorch.tasks AS t WHERE t.id = e.task_id), true)
+        )
+    ORDER BY e.owner, e.task_id
+    LIMIT %(limit)s
+    FOR UPDATE OF e
+),
+owing AS MATERIALIZED (
+    SELECT t.id FROM ttsorch.tasks AS t
+    WHERE t.owner = %(owner)s AND t.next_action_at IS NOT NULL AND NOT t.active
+    UNION
+    SELECT t.id FROM ttsorch.effects AS e JOIN ttsorch.tasks AS t ON t.id = e.task_id
+    WHERE e.owner = %(owner)s AND e.state = 'owed'
+),
+purged_voices AS (
+    DELETE FROM ttsorch.voices
+    WHERE NOT %(dry_run)s::boolean AND id = ANY (ARRAY(SELECT id FROM owned_voices))
+),
+purged_tasks AS (
+    DELETE FROM ttsorch.tasks
+    WHERE NOT %(dry_run)s::boolean AND id = ANY (ARRAY(SELECT id FROM owned_tasks))
+),
+purged_generations AS (
+    DELETE FROM ttsorch.generations
+    WHERE NOT %(dry_run)s::boolean AND id = ANY (ARRAY(SELECT id FROM owned_generations))
+),
+purged_effects AS (
+    DELETE FROM ttsorch.effects
+    WHERE NOT %(dry_run)s::boolean AND key = ANY (ARRAY(SELECT key FROM owned_effects))
+),
+hidden AS (
+    UPDATE ttsorch.tasks AS t SET deleted_at = (SELECT now FROM moment)
+    WHERE NOT %(dry_run)s::boolean AND NOT %(abandon_owed)s::boolean
+        AND t.id = ANY (ARRAY(SELECT id FROM owing)) AND t.deleted_at IS NULL
+)
+SELECT
+    (SELECT count(*) FROM owned_tasks) AS tasks,
+    (SELECT count(*) FROM owned_generations) AS generations,
+    (SELECT count(*) FROM owned_voices) AS voices,
+    (SELECT count(*) FROM owned_effects) AS effects,
+    ARRAY(
+        SELECT key FROM owned_voices WHERE key IS NOT NULL
+        UNION
+        SELECT key FROM owned_tasks WHERE key IS NOT NULL
+        UNION
+        SELECT key FROM owned_generations WHERE key IS NOT NULL
+    ) AS keys,
+    (SELECT count(*) FROM ttsorch.tasks WHERE owner = %(owner)s AND active)
+        + CASE WHEN %(abandon_owed)s::boolean THEN 0 ELSE (SELECT count(*) FROM owing) END AS kept,
+    moment.now AS asked_at
+FROM moment;
+
+-- name: list_unsettled
+SELECT {{task_columns}}, {{generation_columns}}
+FROM ttsorch.tasks AS t {{with_generation}}
+WHERE t.owner = %(owner)s AND t.next_action_at IS NOT NULL AND t.id > %(after)s
+ORDER BY t.id
 LIMIT %(limit)s;

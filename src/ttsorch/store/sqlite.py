@@ -25,6 +25,7 @@ from ttsorch.models import (
     Limits,
     Page,
     Pause,
+    Purged,
     Status,
     StuckTask,
     Task,
@@ -32,6 +33,7 @@ from ttsorch.models import (
     Voice,
     VoiceSource,
 )
+from ttsorch.store import _sqlite_purging as purging
 from ttsorch.store import _sqlite_statements as statements
 from ttsorch.store._clock import utc_now
 from ttsorch.store._rows import generation_from_row, voice_from_row
@@ -289,10 +291,42 @@ class SqliteTaskStore:
     async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
         return await self._reader.run(lambda db: statements.unreferenced(db, keys))
 
+    # --- purges ---------------------------------------------------------------------------------------
+
+    async def purge_ended(
+        self, *, older_than: float, limit: int, audio: bool = False, dry_run: bool = False
+    ) -> Purged:
+        return await self._writer.run(
+            lambda db: purging.purge_ended(
+                db, before=self._in(-older_than), limit=limit, audio=audio, dry_run=dry_run
+            )
+        )
+
+    async def purge_owned(
+        self, owner: str, *, limit: int, abandon_owed: bool = False, dry_run: bool = False
+    ) -> Purged:
+        return await self._writer.run(
+            lambda db: purging.purge_owned(
+                db,
+                owner,
+                now=self.now(),
+                limit=limit,
+                abandon_owed=abandon_owed,
+                dry_run=dry_run,
+            )
+        )
+
+    async def list_unsettled(
+        self, owner: str, *, after: str = "", limit: int = 20
+    ) -> Sequence[Job]:
+        return await self._reader.run(
+            lambda db: statements.list_unsettled(db, owner, after=after, limit=limit)
+        )
+
     # --- voices ---------------------------------------------------------------------------------------
 
-    async def add_voice(self, voice: Voice) -> bool:
-        return await self._writer.run(lambda db: statements.add_voice(db, voice))
+    async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
+        return await self._writer.run(lambda db: statements.add_voice(db, voice, of_task=of_task))
 
     async def get_voice(
         self, owner: str, voice_id: str, *, include_deleted: bool = False

@@ -286,11 +286,12 @@ INSERT INTO voices (
     id, owner, name, tts_provider, source, language, description, reference_transcript,
     reference_audio_key, provider_voice_id, provider_target_model, provider_voice_kind, created_at,
     deleted_at
-) VALUES (
+)
+SELECT
     :id, :owner, :name, :tts_provider, :source, :language, :description, :reference_transcript,
     :reference_audio_key, :provider_voice_id, :provider_target_model, :provider_voice_kind, :created_at,
     :deleted_at
-)
+WHERE :of_task IS NULL OR EXISTS (SELECT 1 FROM tasks WHERE id = :of_task AND owner = :owner)
 ON CONFLICT (id) DO NOTHING;
 
 -- name: voice
@@ -360,4 +361,133 @@ WHERE id = :id AND next_action_at IS NOT NULL
 SELECT id, owner, provider, kind, phase, failures, failure, next_action_at FROM tasks
 WHERE failures > 0
 ORDER BY failures DESC, id
+
+-- name: ended_tasks
+-- For a purge by age: what nobody needs any more. What makes voices is looked up apart, so that what has to
+-- stay of it is not in the way. A preview's audio goes with it; a clone's is its voice's.
+SELECT id, key FROM (
+    SELECT id, NULL AS key FROM tasks
+    WHERE kind = 'generate' AND completed_at IS NOT NULL AND completed_at <= :ended
+        AND active = 0 AND next_action_at IS NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM effects
+            WHERE effects.owner = tasks.owner AND effects.task_id = tasks.id AND effects.state = 'owed'
+        )
+    ORDER BY completed_at, id
+    LIMIT :limit
+)
+UNION ALL
+SELECT id, key FROM (
+    SELECT id, CASE WHEN :audio AND kind = 'design_preview' THEN audio_key END AS key FROM tasks
+    WHERE kind <> 'generate' AND completed_at IS NOT NULL AND completed_at <= :ended
+        AND active = 0 AND next_action_at IS NULL
+        AND NOT EXISTS (
+            SELECT 1 FROM effects
+            WHERE effects.owner = tasks.owner AND effects.task_id = tasks.id AND effects.state = 'owed'
+        )
+        AND (
+            (kind = 'design_preview' AND (:audio OR audio IS NULL))
+            OR EXISTS (
+                SELECT 1 FROM voices
+                WHERE voices.id = json_extract(tasks.voice, '$.id') AND voices.owner = tasks.owner
+            )
+        )
+    ORDER BY completed_at, id
+    LIMIT :limit
+);
+
+-- name: ended_generations
+SELECT id, audio_key AS key FROM generations
+WHERE completed_at IS NOT NULL AND completed_at <= :ended
+    AND NOT EXISTS (
+        SELECT 1 FROM tasks
+        WHERE tasks.id = generations.task_id AND (active = 1 OR next_action_at IS NOT NULL)
+    )
+    AND NOT EXISTS (
+        SELECT 1 FROM effects
+        WHERE effects.owner = generations.owner AND effects.task_id = generations.task_id
+            AND effects.state = 'owed'
+    )
+ORDER BY completed_at, id
+LIMIT :limit;
+
+-- name: ended_effects
+SELECT key AS id, NULL AS key FROM effects
+WHERE state IN ('delivered', 'gave_up') AND created_at <= :ended
+LIMIT :limit;
+
+-- name: owned_voices
+SELECT id, reference_audio_key AS key FROM voices
+WHERE owner = :owner
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: owned_tasks
+SELECT id, CASE WHEN kind = 'clone' THEN clip_key ELSE audio_key END AS key FROM tasks
+WHERE owner = :owner AND active = 0
+    AND (
+        :abandon_owed
+        OR (
+            next_action_at IS NULL
+            AND NOT EXISTS (
+                SELECT 1 FROM effects
+                WHERE effects.owner = tasks.owner AND effects.task_id = tasks.id
+                    AND effects.state = 'owed'
+            )
+        )
+    )
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: owned_generations
+SELECT id, audio_key AS key FROM generations
+WHERE owner = :owner
+    AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = generations.task_id AND active = 1)
+ORDER BY created_at, id
+LIMIT :limit;
+
+-- name: owned_effects
+SELECT key AS id, NULL AS key FROM effects
+WHERE owner = :owner
+    AND (
+        :abandon_owed OR state <> 'owed'
+        OR NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = effects.task_id)
+    )
+LIMIT :limit;
+
+-- name: purge_tasks
+DELETE FROM tasks WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: purge_generations
+DELETE FROM generations WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: purge_voices
+DELETE FROM voices WHERE id IN (SELECT value FROM json_each(:ids));
+
+-- name: purge_effects
+DELETE FROM effects WHERE key IN (SELECT value FROM json_each(:ids));
+
+-- name: hide_owing_tasks
+-- Those that a purge of their owner has to leave for now.
+UPDATE tasks SET deleted_at = :now
+WHERE owner = :owner AND active = 0 AND deleted_at IS NULL
+    AND id IN (
+        SELECT id FROM tasks AS unsettled WHERE unsettled.owner = :owner AND next_action_at IS NOT NULL
+        UNION
+        SELECT task_id FROM effects WHERE effects.owner = :owner AND state = 'owed'
+    );
+
+-- name: count_kept_tasks
+SELECT count(*) AS total FROM (
+    SELECT id FROM tasks
+    WHERE owner = :owner AND next_action_at IS NOT NULL AND (active = 1 OR NOT :abandon_owed)
+    UNION
+    SELECT tasks.id FROM effects JOIN tasks ON tasks.id = effects.task_id
+    WHERE effects.owner = :owner AND state = 'owed' AND NOT :abandon_owed
+);
+
+-- name: list_unsettled
+SELECT * FROM tasks
+WHERE owner = :owner AND next_action_at IS NOT NULL AND id > :after
+ORDER BY id
 LIMIT :limit;

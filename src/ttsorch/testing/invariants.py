@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ttsorch import states
 from ttsorch.errors import BlobNotFound
-from ttsorch.models import Generation, Job, Phase, Status, Task, TaskKind
+from ttsorch.models import Generation, Job, Phase, Status, StoredAudio, Task, TaskKind
 from ttsorch.protocols import BlobStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
@@ -78,10 +78,22 @@ async def check_blobs(jobs: Sequence[Job], blobs: BlobStore) -> None:
         audio = job.task.audio
         if audio is None or (job.task.generation_id and job.generation is None):
             continue
-        try:
-            async with blobs.open(audio.key) as blob:
-                stored = b"".join([chunk async for chunk in blob.chunks])
-        except BlobNotFound:
-            raise AssertionError("a published blob is missing") from None
-        assert len(stored) == audio.size
-        assert hashlib.sha256(stored).hexdigest() == audio.sha256
+        await _check_audio(audio, blobs)
+
+
+async def check_history(generations: Sequence[Generation], blobs: BlobStore) -> None:
+    """The same of generations, whose tasks may be gone."""
+    for generation in generations:
+        assert (generation.status is Status.COMPLETED) == (generation.audio is not None)
+        if generation.audio is not None:
+            await _check_audio(generation.audio, blobs)
+
+
+async def _check_audio(audio: StoredAudio, blobs: BlobStore) -> None:
+    try:
+        async with blobs.open(audio.key) as blob:
+            stored = b"".join([chunk async for chunk in blob.chunks])
+    except BlobNotFound:
+        raise AssertionError("a published blob is missing") from None
+    assert len(stored) == audio.size
+    assert hashlib.sha256(stored).hexdigest() == audio.sha256

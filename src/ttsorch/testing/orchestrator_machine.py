@@ -11,8 +11,8 @@ To run it over another store::
 with :attr:`OrchestratorMachine.make_tasks` and :attr:`~OrchestratorMachine.make_blobs` overridden.
 """
 
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeAlias
 
 import anyio
@@ -31,7 +31,18 @@ from ttsorch.errors import (
     TtsorchError,
     ValidationError,
 )
-from ttsorch.models import Clock, ErrorInfo, Job, Limits, OnUnknown, Policy, Task, TaskKind, Voice
+from ttsorch.models import (
+    Clock,
+    ErrorInfo,
+    Generation,
+    Job,
+    Limits,
+    OnUnknown,
+    Policy,
+    Task,
+    TaskKind,
+    Voice,
+)
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import BlobStore, TaskStore, VoiceStore
 from ttsorch.storage.memory import MemoryBlobStore
@@ -40,7 +51,13 @@ from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import DOUBT, FakeJobProvider, lost_reply
 from ttsorch.testing.faults import Crash, Fault, FaultPlan, faulty
-from ttsorch.testing.invariants import check_blobs, check_ledger, check_rows, check_step
+from ttsorch.testing.invariants import (
+    check_blobs,
+    check_history,
+    check_ledger,
+    check_rows,
+    check_step,
+)
 from ttsorch.testing.speech import a_request, tone_wav
 
 Known: TypeAlias = tuple[str, str]
@@ -100,6 +117,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
         )
         self.seen: dict[str, Job] = {}
         self.keys: dict[tuple[str, str], tuple[str, str]] = {}
+        #: Whose those tasks were that a purge took.
+        self.gone: dict[str, str] = {}
 
     # --- what users do --------------------------------------------------------------------------------
 
@@ -356,6 +375,38 @@ class OrchestratorMachine(RuleBasedStateMachine):
 
         self._run(verb, fault)
 
+    @rule(age=st.sampled_from([1, 130, 5000]), audio=st.booleans(), fault=_plans)
+    def purge(self, age: int, audio: bool, fault: tuple[Fault, int] | None) -> None:
+        """Only what ended that long ago, and owes nothing, is gone."""
+        before = self._moment_before(age)
+
+        async def verb(tts: Orchestrator) -> None:
+            while (await tts.purge(older_than=age, limit=2, audio=audio)).more:
+                pass
+
+        self._run(verb, fault)
+        for task in self._forget_purged():
+            assert task.completed_at is not None
+            assert task.completed_at <= before
+            assert not task.cancel_owed
+
+    @rule(owner=_owners, fault=_plans)
+    def purge_owner(self, owner: str, fault: tuple[Fault, int] | None) -> None:
+        """Only what this owner had is gone; without a fault, all but what the provider is owed."""
+
+        async def verb(tts: Orchestrator) -> None:
+            await tts.purge_owner(owner, limit=2)
+
+        self._run(verb, fault)
+        assert {task.owner for task in self._forget_purged()} <= {owner}
+        # With that the account is closed: a voice of the same id is another one, and paid for anew.
+        gone = {task_id for task_id, whose in self.gone.items() if whose == owner}
+        ledger = self.provider.ledger
+        ledger.accepted[:] = [key for key in ledger.accepted if key not in gone]
+        ledger.voices[:] = [voice for voice in ledger.voices if voice.key not in gone]
+        if fault is None:
+            assert anyio.run(self._seen_by, owner) == (0, 0, 0)
+
     @rule(seconds=st.sampled_from([1, 5, 20, 130, 1000, 5000, -60]))
     def time_goes_by(self, seconds: int) -> None:
         """Leases expire, deadlines pass; sometimes a clock is set back."""
@@ -404,6 +455,8 @@ class OrchestratorMachine(RuleBasedStateMachine):
         """As they are now; what they name is in the blob store."""
         seen = [await self._read(job.task.owner, job.task.id) for job in self.seen.values()]
         await check_blobs(seen, self.blobs)
+        for owner in OWNERS:
+            await check_history(await self._history(owner), self.blobs)
         return seen
 
     def _check_creates(self) -> None:
@@ -488,6 +541,33 @@ class OrchestratorMachine(RuleBasedStateMachine):
     async def _all(self) -> list[Job]:
         return [job for owner in OWNERS for job in await self.tasks.list_tasks(owner, limit=50)]
 
+    def _moment_before(self, seconds: float) -> datetime:
+        return self.clock() - timedelta(seconds=seconds)
+
+    def _forget_purged(self) -> list[Task]:
+        """The tasks whose rows are gone, as they were."""
+        there = anyio.run(self._still_there)
+        gone = [job.task for job in self.seen.values() if job.task.id not in there]
+        for task in gone:
+            del self.seen[task.id]
+            self.gone[task.id] = task.owner
+            self.keys.pop((task.owner, task.idempotency_key or ""), None)
+        return gone
+
+    async def _still_there(self) -> set[str]:
+        tasks = [job.task for job in self.seen.values()]
+        found = [await self.tasks.get(t.owner, t.id, include_deleted=True) for t in tasks]
+        return {job.task.id for job in found if job is not None}
+
+    async def _seen_by(self, owner: str) -> tuple[int, int, int]:
+        """How many tasks, generations and voices an owner is shown."""
+        tasks = await self.tasks.list_tasks(owner, limit=50)
+        voices = await self.tasks.list_voices(owner)
+        return len(tasks), len(await self._history(owner)), voices.total
+
+    async def _history(self, owner: str) -> Sequence[Generation]:
+        return (await self.tasks.list_generations(owner, per_page=1000)).items
+
     def _picked(self, pick: int) -> Known | None:
         """One of the tasks there are. Not a bundle: what a fault leaves behind depends on the moment, and
         hypothesis has to be able to draw the same history twice."""
@@ -511,8 +591,11 @@ class OrchestratorMachine(RuleBasedStateMachine):
     async def _named_keys(self) -> set[str]:
         """What a generation, a task without one, a clone that made its voice, or a voice names."""
         jobs = self.seen.values()
-        holders = [job.generation if job.task.generation_id else job.task for job in jobs]
-        named = {holder.audio.key for holder in holders if holder and holder.audio}
+        named = {
+            job.task.audio.key for job in jobs if job.task.audio and not job.task.generation_id
+        }
+        for owner in OWNERS:
+            named |= {each.audio.key for each in await self._history(owner) if each.audio}
         for job in jobs:
             if job.task.kind is TaskKind.CLONE and job.task.voice.provider_voice_id is not None:
                 named.add(job.task.voice.reference_audio_key or "")

@@ -26,10 +26,11 @@ from ttsorch.testing.task_store_history import HistoryCases
 from ttsorch.testing.task_store_jobs import ANNA, new_job, race, stored
 from ttsorch.testing.task_store_leases import LeaseCases
 from ttsorch.testing.task_store_pauses import PauseCases
+from ttsorch.testing.task_store_purges import PurgeCases
 from ttsorch.testing.task_store_rows import RowCases
 
 
-class TaskStoreSuite(RowCases, LeaseCases, PauseCases, HistoryCases, EffectCases):
+class TaskStoreSuite(RowCases, LeaseCases, PauseCases, HistoryCases, EffectCases, PurgeCases):
     """Supply the fixtures ``store`` and ``advance``."""
 
     pytestmark = pytest.mark.anyio

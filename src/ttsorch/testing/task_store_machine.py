@@ -21,6 +21,7 @@ from itertools import zip_longest
 from typing import TypeVar
 
 from anyio.from_thread import start_blocking_portal
+from hypothesis import assume
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
@@ -32,7 +33,7 @@ from hypothesis.stateful import (
 )
 
 from ttsorch.errors import ActiveJobLimit
-from ttsorch.models import Clock, Generation, Job, Limits, StoredAudio, Task
+from ttsorch.models import Clock, Generation, Job, Limits, Purged, StoredAudio, Task
 from ttsorch.protocols import TaskStore
 from ttsorch.states import (
     CancelDeferred,
@@ -98,6 +99,7 @@ class TaskStoreMachine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.tasks: dict[str, Task] = {}
         self.generations: dict[str, Generation] = {}
+        self.made = 0
         self.resources = ExitStack()
         self._portal = self.resources.enter_context(start_blocking_portal())
         self.store = self._portal.call(self.open_store, self.clock)
@@ -121,7 +123,8 @@ class TaskStoreMachine(RuleBasedStateMachine):
     def create(
         self, owner: str, key: str | None, lease: float | None, cap: int | None
     ) -> str | MultipleResults[str]:
-        number = len(self.tasks)
+        self.made += 1
+        number = self.made
         job = new_job(
             self.clock(),
             owner=owner,
@@ -143,6 +146,7 @@ class TaskStoreMachine(RuleBasedStateMachine):
 
     @rule(job=jobs, data=st.data(), age=st.sampled_from([0, 0, 0, 1]), own=st.booleans())
     def replace(self, job: str, data: st.DataObject, age: int, own: bool) -> None:
+        assume(job in self.tasks)
         later = self._moved(job, data)
         if not own:
             later = Job(replace(later.task, owner="somebody"), later.generation)
@@ -156,6 +160,7 @@ class TaskStoreMachine(RuleBasedStateMachine):
 
     @rule(job=jobs, data=st.data(), age=st.sampled_from([0, 0, 0, 1]), lease=_SECONDS)
     def claim(self, job: str, data: st.DataObject, age: int, lease: float) -> None:
+        assume(job in self.tasks)
         before = self.tasks[job]
         later = self._moved(job, data)
         claim = partial(self.store.claim, lease_seconds=lease)
@@ -170,6 +175,7 @@ class TaskStoreMachine(RuleBasedStateMachine):
 
     @rule(job=jobs, age=st.sampled_from([0, 0, 1]), lease=_SECONDS)
     def renew(self, job: str, age: int, lease: float) -> None:
+        assume(job in self.tasks)
         task = self.tasks[job]
         answer = self._ask(
             lambda: self.store.renew(job, fence=task.fence - age, lease_seconds=lease)
@@ -181,8 +187,8 @@ class TaskStoreMachine(RuleBasedStateMachine):
     @rule(job=jobs, owner=_OWNERS)
     def record_poll(self, job: str, owner: str) -> None:
         answer = self._ask(lambda: self.store.record_poll(owner, job))
-        task = self.tasks[job]
-        if owner != task.owner or task.deleted_at is not None:
+        task = self.tasks.get(job)
+        if task is None or owner != task.owner or task.deleted_at is not None:
             assert answer is None
             return
         if not task.status.terminal:
@@ -211,19 +217,74 @@ class TaskStoreMachine(RuleBasedStateMachine):
     @rule(job=jobs, owner=_OWNERS)
     def delete_task(self, job: str, owner: str) -> None:
         answer = self._ask(lambda: self.store.delete_task(owner, job))
-        task = self.tasks[job]
-        assert answer == (owner == task.owner and task.deleted_at is None)
-        if answer:
+        task = self.tasks.get(job)
+        assert answer == (task is not None and owner == task.owner and task.deleted_at is None)
+        if task is not None and answer:
             self.tasks[job] = replace(task, deleted_at=self.clock())
 
     @rule(job=jobs, owner=_OWNERS)
     def delete_generation(self, job: str, owner: str) -> None:
-        wanted = self.tasks[job].generation_id or ""
+        wanted = job.replace("task", "generation")
         answer = self._ask(lambda: self.store.delete_generation(owner, wanted))
         found = self.generations.get(wanted)
         assert answer == (found is not None and found.owner == owner)
         if answer:
             del self.generations[wanted]
+
+    @rule(age=_SECONDS, limit=st.integers(1, 4), audio=st.booleans(), dry_run=st.booleans())
+    def purge_ended(self, age: float, limit: int, audio: bool, dry_run: bool) -> None:
+        answer = self._ask(
+            lambda: self.store.purge_ended(
+                older_than=age, limit=limit, audio=audio, dry_run=dry_run
+            )
+        )
+        before = self.clock() - timedelta(seconds=age)
+        tasks = [task for task in self._settled() if _is_of(task.completed_at, before)]
+        tasks = sorted(tasks, key=lambda task: (task.completed_at, task.id))[:limit]
+        generations = [
+            generation
+            for generation in self.generations.values()
+            if audio
+            and _is_of(generation.completed_at, before)
+            and not self._unsettled(generation.task_id)
+        ]
+        generations = sorted(generations, key=lambda each: (each.completed_at, each.id))[:limit]
+        more = max(len(tasks), len(generations)) >= limit
+        self._check_purged(answer, Purged(len(tasks), len(generations), more=more), generations)
+        if not dry_run:
+            self._forget(tasks, generations)
+
+    @rule(owner=_OWNERS, abandon=st.booleans(), dry_run=st.booleans())
+    def purge_owned(self, owner: str, abandon: bool, dry_run: bool) -> None:
+        answer = self._ask(
+            lambda: self.store.purge_owned(owner, limit=1000, abandon_owed=abandon, dry_run=dry_run)
+        )
+        own = [task for task in self.tasks.values() if task.owner == owner]
+        gone = [task for task in own if task.status.terminal]
+        if not abandon:
+            gone = [task for task in gone if task.next_action_at is None]
+        active = {task.id for task in own if not task.status.terminal}
+        generations = [
+            each
+            for each in self.generations.values()
+            if each.owner == owner and each.task_id not in active
+        ]
+        kept = len(own) - len(gone)
+        self._check_purged(answer, Purged(len(gone), len(generations), kept=kept), generations)
+        if dry_run:
+            return
+        self._forget(gone, generations)
+        for task in self.tasks.values():
+            if task.owner == owner and task.status.terminal and task.deleted_at is None:
+                self.tasks[task.id] = replace(task, deleted_at=self.clock())
+
+    def _check_purged(
+        self, answer: Purged, expected: Purged, generations: Sequence[Generation]
+    ) -> None:
+        # The keys of tasks whose generations stay may be among them too; other rows name those.
+        keys = {generation.audio.key for generation in generations if generation.audio}
+        assert keys <= set(answer.keys)
+        assert replace(answer, keys=()) == expected
 
     @rule(seconds=_SECONDS)
     def advance_clock(self, seconds: float) -> None:
@@ -237,6 +298,8 @@ class TaskStoreMachine(RuleBasedStateMachine):
 
     async def _compare_all(self) -> None:
         for owner in (ANNA, BEN):
+            unsettled = [t.id for t in self._newest_first(owner) if self._unsettled(t.id)]
+            assert ids(await self.store.list_unsettled(owner, limit=1000)) == sorted(unsettled)
             visible = [t for t in self._newest_first(owner) if t.deleted_at is None]
             listed = await self.store.list_tasks(owner, limit=1000)
             assert list(listed) == [self._job(task.id) for task in visible]
@@ -295,6 +358,19 @@ class TaskStoreMachine(RuleBasedStateMachine):
         if job.generation is not None and job.generation.id in self.generations:
             self.generations[job.generation.id] = job.generation
 
+    def _unsettled(self, task_id: str) -> bool:
+        task = self.tasks.get(task_id)
+        return task is not None and (not task.status.terminal or task.next_action_at is not None)
+
+    def _settled(self) -> list[Task]:
+        return [task for task in self.tasks.values() if not self._unsettled(task.id)]
+
+    def _forget(self, tasks: Sequence[Task], generations: Sequence[Generation]) -> None:
+        for task in tasks:
+            del self.tasks[task.id]
+        for generation in generations:
+            del self.generations[generation.id]
+
     def _leased(self, task: Task, seconds: float) -> Task:
         until = self.clock() + timedelta(seconds=seconds)
         return replace(task, lease_until=until, next_action_at=until)
@@ -309,3 +385,7 @@ class TaskStoreMachine(RuleBasedStateMachine):
 
     def _ask(self, call: Callable[[], Awaitable[Result]]) -> Result:
         return self._portal.call(call)
+
+
+def _is_of(moment: datetime | None, before: datetime) -> bool:
+    return moment is not None and moment <= before

@@ -14,6 +14,7 @@ from ttsorch.store import TaskAndVoiceStore
 from ttsorch.testing.naughty_strings import NAUGHTY_BY_KIND
 from ttsorch.testing.task_store_history import SEARCHES
 from ttsorch.testing.task_store_jobs import ANNA, BEN, race
+from ttsorch.testing.task_store_purges import VoicePurgeCases
 
 
 def new_voice(
@@ -51,7 +52,7 @@ def _names(page: Page[Voice]) -> list[str]:
     return [voice.name for voice in page.items]
 
 
-class VoiceStoreSuite:
+class VoiceStoreSuite(VoicePurgeCases):
     """Supply the fixture ``store``."""
 
     pytestmark = pytest.mark.anyio
