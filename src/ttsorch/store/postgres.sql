@@ -553,6 +553,7 @@ SELECT t.id, t.owner, t.provider, t.kind, t.phase, t.failures, t.failure, t.next
 FROM ttsorch.tasks AS t
 WHERE t.failures > 0
 ORDER BY t.failures DESC, t.id
+LIMIT %(limit)s;
 
 -- name: nothing_owed
 -- Of a task that has ended: its provider is told, and so are all listeners. A scalar, here and below: of

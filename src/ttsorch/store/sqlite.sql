@@ -361,6 +361,7 @@ WHERE id = :id AND next_action_at IS NOT NULL
 SELECT id, owner, provider, kind, phase, failures, failure, next_action_at FROM tasks
 WHERE failures > 0
 ORDER BY failures DESC, id
+LIMIT :limit;
 
 -- name: ended_tasks
 -- For a purge by age: what nobody needs any more. What makes voices is looked up apart, so that what has to
