@@ -14,6 +14,7 @@ from ttsorch.errors import ConfigurationError, StorageUnavailable
 from ttsorch.store import migrate_task_store, open_task_store
 from ttsorch.store._postgres_errors import translated
 from ttsorch.store._postgres_url import read_url
+from ttsorch.store._sql import migrations
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.task_store_jobs import ANNA, new_job
@@ -30,7 +31,7 @@ async def test_the_url_opens_and_migrates(server: Server, empty_database: str) -
     assert isinstance(store, PostgresTaskStore)
     assert store.now() == clock()
     await store.aclose()
-    assert await migrate_task_store(url) == 1
+    assert await migrate_task_store(url) == len(migrations("postgres"))
 
 
 async def test_what_is_stored_outlives_the_store(url: str) -> None:

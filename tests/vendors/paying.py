@@ -117,6 +117,11 @@ class Till:
     def accepted(self, sale: Sale) -> list[AcceptedJob]:
         return [job for job in self.vendor.ledger.accepted if job.text == sale.label]
 
+    async def end_pauses(self) -> None:
+        """So that what one sale was told is not the next one's."""
+        for pause in await self.tasks.list_pauses():
+            await self.tasks.end_pause(pause.provider)
+
     async def settle(self) -> None:
         """Let time go by until every deadline has passed, with a sweep whenever one is due."""
         for seconds in _TIMES:

@@ -114,6 +114,7 @@ async def test_an_answer_that_nobody_can_read_is_not_asked_for_again(call: Call)
         for reply in (*replies, *ways_elsewhere(gateway)):
             gateway.meddling.append(Instead(reply))
             sale = await till.sell()
+            await till.end_pauses()
             assert len(till.accepted(sale)) == 1, reply
         good = await till.sell()
         await till.audit()
@@ -143,6 +144,7 @@ async def test_a_refusal_costs_nothing_and_is_not_in_doubt(call: Call) -> None:
         for reply in refusals:
             gateway.meddling.append(Instead(reply, worked=False))
             await till.sell()
+            await till.end_pauses()
             gateway.meddling.clear()
         await till.settle()
         assert await till.tasks.list_unknown() == []

@@ -144,6 +144,8 @@ async def said(speech: Orchestrator, ear: Eavesdropper, voice: Voice) -> None:
     """One job with ``voice``, whatever becomes of it."""
     request = SpeechRequest(text=TEXT, voice=voice, language="English")
     ear.keep(request, voice)
+    for pause in await speech.list_pauses():
+        await speech.end_pause(pause.provider)
     try:
         job = await speech.submit(request, owner=OWNER)
         ear.keep(job, await ended(speech, job))
