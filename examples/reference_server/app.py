@@ -5,6 +5,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
@@ -28,7 +29,9 @@ def build_app(config: Config, orchestrator: Orchestrator, signing_key: bytes) ->
     handler = ContractHandler(
         orchestrator, signing_key=signing_key, trusted_proxies=config.trusted_proxies
     )
-    app = _by_path(asgi_app(handler, authenticator(config.tokens)), _page())
+    # The page only: audio is compressed already, and is asked for in ranges.
+    page = GZipMiddleware(_page())
+    app = _by_path(asgi_app(handler, authenticator(config.tokens)), page)
     if config.tokens is None:
         app = LoopbackGuard(app, config.host)
     app = ServerErrorMiddleware(app, handler=unexpected_failure)
