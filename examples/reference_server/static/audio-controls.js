@@ -34,10 +34,12 @@ export class AudioControls {
     return Number.isFinite(this.audio.duration) ? this.audio.duration : this.known ?? 0;
   }
 
-  // `known`: its length in seconds, if somebody knows before the audio is there.
+  // A URL, or a blob that was made in this page. `known`: its length in seconds, if somebody knows it before.
   load(source, known = null) {
     this.known = known;
-    this.audio.src = source;
+    this.release();
+    if (source instanceof Blob) this.url = URL.createObjectURL(source);
+    this.audio.src = this.url ?? source;
     this.show();
     this.waveform.draw(source);
   }
@@ -47,8 +49,14 @@ export class AudioControls {
     this.audio.pause();
     this.audio.removeAttribute("src");
     this.audio.load();
+    this.release();
     this.known = null;
     this.show();
+  }
+
+  release() {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = null;
   }
 
   // Browsers may refuse to play before the user has touched the page; the button is there.
@@ -84,7 +92,8 @@ export class AudioControls {
     this.slider.max = length || 1;
     this.slider.value = at;
     this.slider.style.setProperty("--done", `${length ? (at / length) * 100 : 0}%`);
-    const [now, total] = [formats.clock(at), formats.clock(Math.round(length))];
+    const total = formats.clock(Math.round(length));
+    const now = at >= length ? total : formats.clock(at);
     this.slider.setAttribute("aria-valuetext", words.player.position(now, total));
     this.time.textContent = words.player.times(now, total);
   }

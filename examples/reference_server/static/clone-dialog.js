@@ -89,9 +89,7 @@ export class CloneDialog {
     try {
       this.clip = await make();
       this.cloning = new Cloning(this.clip.blob);
-      if (this.url) URL.revokeObjectURL(this.url);
-      this.url = URL.createObjectURL(this.clip.blob);
-      this.controls.load(this.url);
+      this.controls.load(this.clip.blob);
     } catch (error) {
       if (!(error instanceof UnusableClip || error instanceof CannotRecord)) throw error;
       note(notice, error.message);
