@@ -52,10 +52,10 @@ async function ended({ task, title, mine }) {
     announcer.textContent = words.jobs.gone(title);
   } else if (task.status === "cancelled") {
     tell(words.jobs.cancelled(title));
-  } else if (task.type === "clone") {
-    await catalog.refresh();
   } else if (task.status === "failed") {
     failed(task, title);
+  } else if (task.type === "clone") {
+    await catalog.refresh();
   } else if (task.type === "design_preview") {
     if (!design.isOpen) tell(words.jobs.readyPreview, { lasts: null, action: { name: words.jobs.listen, act: () => design.open(task) } });
   } else {
@@ -64,8 +64,9 @@ async function ended({ task, title, mine }) {
 }
 
 function failed(task, title) {
+  // Whoever is in a dialog reads it there.
+  if (task.type === "design_preview" ? design.isOpen : task.type === "clone" && clone.making) return;
   const why = task.error || words.jobs.noReason;
-  if (task.type === "design_preview" && design.isOpen) return;
   complain(task.type === "generate" ? `${words.jobs.failed(title, why)} ${words.jobs.kept}` : words.jobs.failedOther(title, why));
 }
 

@@ -18,7 +18,8 @@ import { words } from "./words.js";
 const [dialog, form, name, language, file, transcript] = ["clone", "clone-form", "clone-name", "clone-language", "clone-file", "clone-transcript"].map(byId);
 const [record, facts, notice, state, bar, create] = ["clone-record", "clone-facts", "clone-notice", "clone-state", "clone-progress", "clone-create"].map(byId);
 
-const mostSeconds = () => Math.min(180, Math.floor(mostBytes() / BYTES_PER_SECOND));
+// A minute is more than any provider wants.
+const mostSeconds = () => Math.min(60, Math.floor(mostBytes() / BYTES_PER_SECOND));
 
 export class CloneDialog {
   constructor() {
@@ -34,6 +35,9 @@ export class CloneDialog {
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => this.closed());
   }
+
+  // Whether what becomes of a clone is told here.
+  get making() { return isBusy(create); }
 
   open() {
     offerLanguages(language);
