@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { deleteLater, isDeleted } from "./deferred.js";
-import { byId, showList } from "./elements.js";
+import { byId, removingFrom, showList } from "./elements.js";
 import { explain } from "./failures.js";
 import { excerpt } from "./formats.js";
 import { historyEntry } from "./history-entry.js";
@@ -93,7 +93,7 @@ export class History {
 
   remove(generation) {
     this.player.forget(generation.id);
-    deleteLater({
+    removingFrom(list, () => deleteLater({
       id: generation.id,
       name: excerpt(generation.text),
       send: (keepalive) => api.deleteGeneration(generation.id, keepalive),
@@ -102,7 +102,6 @@ export class History {
         if (sent || !this.shown) this.refresh();
         else this.show();
       },
-    });
-    byId("content").focus({ preventScroll: true });
+    }));
   }
 }

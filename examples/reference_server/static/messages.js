@@ -56,7 +56,10 @@ export function note(place, sentence) {
 
 // Nothing fails silently, not even a defect of ours.
 export function watchForDefects() {
-  window.addEventListener("error", () => complain(words.messages.unexpected));
+  window.addEventListener("error", (event) => {
+    // A layout that settles in the next frame is none.
+    if (!event.message?.startsWith("ResizeObserver")) complain(words.messages.unexpected);
+  });
   window.addEventListener("unhandledrejection", (event) => {
     if (event.reason?.kind) complainOf(event.reason);
     else complain(words.messages.unexpected);

@@ -19,7 +19,7 @@ export function voiceEntry(voice, acts) {
   if (own) add(words.voices.previewShort, words.voices.preview(voice.name), acts.preview);
   if (own) add(words.voices.deleteShort, words.voices.delete(voice.name), acts.remove);
   return element("li", {}, element("article", { className: `entry voice${usable ? "" : " foreign"}`, "aria-label": voice.name },
-    element("p", { className: "excerpt name", dir: "auto", text: voice.name }),
+    element("p", { className: "excerpt name" }, element("bdi", { text: voice.name })),
     facts(voice, usable),
     buttons,
   ));

@@ -220,7 +220,7 @@ export const words = {
 
   failures: {
     unreachable: "The server can’t be reached.",
-    offline: "Your device is offline. It goes on by itself once you are connected again; what you wrote stays here.",
+    offline: "Your device is offline. Connect it and try again; what you wrote stays here.",
     checkConnection: "Check that it is running, and your connection; what you wrote stays here.",
     late: "The server took too long to answer.",
     tryLater: "Try again in a moment.",
@@ -249,7 +249,7 @@ export const words = {
       generation_not_found: "Perhaps it was deleted in another window.",
       task_not_found: "Perhaps it was deleted in another window.",
       audio_not_available: "Use the text again to make it anew.",
-      active_job_limit: "Wait for it, or cancel it, and press Speak again.",
+      active_job_limit: "Or cancel it under “In progress”.",
       idempotency_conflict: "Press the button once more.",
       task_not_cancellable: "It ended a moment ago.",
       task_not_active: "It ended a moment ago.",
