@@ -2,7 +2,6 @@
 
 import { button, element } from "./elements.js";
 import * as formats from "./formats.js";
-import { Waveform } from "./waveform.js";
 import { words } from "./words.js";
 
 const STEP_SECONDS = 5;
@@ -18,7 +17,8 @@ export class AudioControls {
     this.slider = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": words.page.position });
     this.time = element("span", { className: "time" });
     place.append(this.audio, this.play, element("div", { className: "seek" }, wave, this.slider), this.time);
-    this.waveform = new Waveform(wave, this.audio);
+    this.wave = wave;
+    this.waveform = null;
     this.listen();
     this.show();
   }
@@ -41,17 +41,30 @@ export class AudioControls {
     if (source instanceof Blob) this.url = URL.createObjectURL(source);
     this.audio.src = this.url ?? source;
     this.show();
-    this.waveform.draw(source);
+    this.draw(source);
   }
 
   clear() {
-    this.waveform.clear();
+    this.drawing = null;
+    this.waveform?.clear();
     this.audio.pause();
     this.audio.removeAttribute("src");
     this.audio.load();
     this.release();
     this.known = null;
     this.show();
+  }
+
+  // An ornament, read when there is something to draw; without it the slider is plain.
+  async draw(source) {
+    this.drawing = source;
+    try {
+      const { Waveform } = await import("./waveform.js");
+      this.waveform ??= new Waveform(this.wave, this.audio);
+    } catch {
+      return;
+    }
+    if (this.drawing === source) await this.waveform.draw(source);
   }
 
   release() {

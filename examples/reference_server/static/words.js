@@ -213,7 +213,7 @@ export const words = {
     deleted: "Deleted.",
     notDeleted: (what, why) => `“${what}” could not be deleted and is back. ${why}`,
     unexpected: "Something in this page went wrong. Reload it; nothing on the server is lost.",
-    signedOut: "You are signed out.",
+    notLoaded: "A part of this page couldn’t be read. Check your connection and try again; if that doesn’t help, reload the page.",
     tokenRefused: "This token isn’t valid here, or not any more. Try another one.",
     again: (seconds) => `You can try again in ${seconds} s.`,
   },
