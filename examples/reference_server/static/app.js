@@ -26,6 +26,7 @@ const voices = new Voices({ player, onSpeakWith: (voice) => form.speakWith(voice
 let clone = null;
 let design = null;
 
+jobs.addEventListener("begin", () => history.refresh());
 jobs.addEventListener("end", ({ detail }) => ended(detail));
 session.addEventListener("signed-in", ({ detail }) => {
   byId("sign-out").hidden = false;
