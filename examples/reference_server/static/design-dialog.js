@@ -26,7 +26,6 @@ export class DesignDialog {
     this.controls = new AudioControls(byId("design-audio"));
     this.task = null;
     this.attempt = null;
-    this.saved = new Set();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.ask(); });
     form.addEventListener("input", () => note(notice, null));
     onPress(save, () => this.save());

@@ -72,6 +72,7 @@ export class SpeakForm {
   complain(sentence, { retry = false } = {}) {
     note(notice, sentence);
     tryAgain.hidden = !retry;
+    if (sentence) notice.scrollIntoView({ block: "nearest" });
   }
 
   refuse(sentence, field) {
