@@ -8,7 +8,7 @@ import { countDown } from "./countdown.js";
 import { busy, byId, isBusy, onPress } from "./elements.js";
 import { explain } from "./failures.js";
 import * as formats from "./formats.js";
-import { note, tell } from "./messages.js";
+import { complain, note, tell } from "./messages.js";
 import { CannotRecord, Recorder } from "./recorder.js";
 import { offerLanguages } from "./speak-form.js";
 import { tabs } from "./tabs.js";
@@ -130,7 +130,9 @@ export class CloneDialog {
       await this.cloning.run(fields, this.progress());
       await this.made(fields.name);
     } catch (error) {
-      note(notice, explain(error));
+      // It goes on when the dialog is closed.
+      if (dialog.open) note(notice, explain(error));
+      else complain(words.jobs.failedOther(words.jobs.clone, explain(error)));
     }
     state.textContent = "";
     bar.hidden = true;

@@ -3,10 +3,9 @@
 import * as api from "./api.js";
 import { deleteLater, isDeleted } from "./deferred.js";
 import { byId, removingFrom, showList } from "./elements.js";
-import { explain } from "./failures.js";
 import { excerpt } from "./formats.js";
 import { historyEntry } from "./history-entry.js";
-import { complainOf, note } from "./messages.js";
+import { complainOf, note, noteOf } from "./messages.js";
 import { Pager } from "./pager.js";
 import { saveFile } from "./player.js";
 import { tabs } from "./tabs.js";
@@ -62,7 +61,7 @@ export class History {
       note(notice, null);
       this.show();
     } catch (error) {
-      if (error.kind !== "aborted") note(notice, explain(error));
+      if (error.kind !== "aborted") noteOf(notice, error, () => this.refresh());
     }
   }
 

@@ -48,10 +48,16 @@ export function complainOf(error, retry = null) {
   return complain(explain(error), { action });
 }
 
-// In one of the page's own places for it.
-export function note(place, sentence) {
+// In one of the page's own places for it; null takes it away.
+export function note(place, sentence, retry = null) {
   place.hidden = !sentence;
   place.textContent = sentence ?? "";
+  if (sentence && retry) place.append(" ", button(words.messages.tryAgain, retry, { className: "small" }));
+}
+
+// A failure, in its place, with a way to try again where that may help.
+export function noteOf(place, error, retry = null) {
+  note(place, explain(error), error.passing ? retry : null);
 }
 
 // Nothing fails silently, not even a defect of ours.
