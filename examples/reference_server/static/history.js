@@ -61,7 +61,9 @@ export class History {
       note(notice, null);
       this.show();
     } catch (error) {
-      if (error.kind !== "aborted") noteOf(notice, error, () => this.refresh());
+      if (error.kind === "aborted") return;
+      if (!this.shown) note(empty, null);
+      noteOf(notice, error, () => this.refresh());
     }
   }
 
