@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { catalog } from "./catalog.js";
-import { byId, fillWords, onPress } from "./elements.js";
+import { byId, onPress } from "./elements.js";
 import { History } from "./history.js";
 import { Jobs } from "./jobs.js";
 import { complain, complainOf, tell, watchForDefects } from "./messages.js";
@@ -13,7 +13,6 @@ import { views } from "./views.js";
 import { Voices } from "./voices.js";
 import { words } from "./words.js";
 
-fillWords();
 watchForDefects();
 
 const announcer = byId("announcer");
