@@ -105,7 +105,8 @@ export class AudioControls {
     this.slider.max = length || 1;
     this.slider.value = at;
     this.slider.style.setProperty("--done", `${length ? (at / length) * 100 : 0}%`);
-    const total = formats.clock(Math.round(length));
+    // What lasts for less than a second lasts, too.
+    const total = formats.clock(length ? Math.max(1, Math.round(length)) : 0);
     const now = at >= length ? total : formats.clock(at);
     this.slider.setAttribute("aria-valuetext", words.player.position(now, total));
     this.time.textContent = words.player.times(now, total);
