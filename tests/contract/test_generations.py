@@ -1,11 +1,13 @@
 """The history, its audio's redirect, delete and regenerate (R7 to R10)."""
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.contract.world import MISSING_ID, VOICE, World, a_world
+from tests.contract.world import MISSING_ID, SIGNING_KEY, VOICE, World, a_world
+from ttsorch.contract import ContractHandler
 from ttsorch.models import Status
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -178,8 +180,9 @@ async def test_a_mounted_contract_redirects_below_its_mount() -> None:
         assert answer.headers["location"].startswith("/tts/api/media/")
 
 
-async def test_a_blob_stores_own_url_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An object store serves its blobs itself."""
+@pytest.fixture
+async def bucket(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[World, str]]:
+    """A generation whose blob store signs URLs of its own."""
     async with a_world() as world:
         _, generation_id = await world.finish()
 
@@ -187,9 +190,24 @@ async def test_a_blob_stores_own_url_is_used(monkeypatch: pytest.MonkeyPatch) ->
             return f"https://bucket.example/{key}?for={expires_in:.0f}"
 
         monkeypatch.setattr(world.blobs, "url", url)
-        link = await world.audio_link(generation_id)
-        assert link.startswith("https://bucket.example/")
-        assert link.endswith("?for=3600")
+        yield world, generation_id
+
+
+async def test_a_blob_stores_own_url_is_used(bucket: tuple[World, str]) -> None:
+    """An object store serves its blobs itself."""
+    world, generation_id = bucket
+    link = await world.audio_link(generation_id)
+    assert link.startswith("https://bucket.example/")
+    assert link.endswith("?for=3600")
+
+
+async def test_a_host_may_want_links_of_its_own_only(bucket: tuple[World, str]) -> None:
+    """For a page that may load from no other host."""
+    world, generation_id = bucket
+    world.handler = ContractHandler(world.orchestrator, signing_key=SIGNING_KEY, own_links=True)
+    link = await world.audio_link(generation_id)
+    assert link.startswith("/api/media/")
+    assert (await world.ask("GET", link, owner=None)).status == 200
 
 
 async def test_a_generation_without_audio_says_so() -> None:

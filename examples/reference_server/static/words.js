@@ -1,41 +1,249 @@
-// What people read.
+// Every sentence that a person may read, in English. To translate the page, translate this file alone.
+// Numbers, times and lengths are worded by formats.js, in the browser's own language.
 
-const PHASES = {
-  provider_queued: "Waiting for its turn",
-  provider_submitting: "Handing the text over",
-  provider_synthesizing: "Speaking",
-  provider_downloading: "Fetching the audio",
-  provider_persisting: "Storing the audio",
-  finalizing: "Fetching the audio again",
-  status_error: "The provider doesn't answer; still trying",
-  unknown: "Finding out whether the provider got the text",
-};
+export const words = {
+  title: { view: (view, jobs) => `${jobs ? `(${jobs}) ` : ""}${view} – ttsorch` },
 
-const number = new Intl.NumberFormat();
-const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
-const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  // What index.html shows: filled in by elements.js, by these names.
+  page: {
+    skip: "Skip to content",
+    main: "Main",
+    speak: "Speak",
+    history: "History",
+    voices: "Voices",
+    signOut: "Sign out",
+    text: "Text",
+    textHint: "What should be said?",
+    voice: "Voice",
+    voiceList: "Voices",
+    voiceLoading: "Loading voices…",
+    language: "Language",
+    shortcut: "Ctrl or ⌘ with Enter speaks, too.",
+    inProgress: "In progress",
+    player: "Player",
+    play: "Play",
+    position: "Position",
+    download: "Download",
+    closePlayer: "Close player",
+    close: "Close",
+    searchHistory: "Search history",
+    searchVoices: "Search voices",
+    status: "Status",
+    source: "Source",
+    pages: "Pages",
+    previous: "Previous",
+    next: "Next",
+    cloneVoice: "Clone a voice",
+    designVoice: "Design a voice",
+    messages: "Messages",
+    signIn: "Sign in",
+    signInWhy: "This server wants a token. Whoever runs it can give you one.",
+    token: "Token",
+    tokenForm: "Letters, digits and signs as on an English keyboard, without spaces",
+    continue: "Continue",
+    cloneIntro: "Ten to twenty seconds of clear speech without other noise are enough. Use a voice that is yours, or whose owner agrees.",
+    name: "Name",
+    transcript: "Transcript",
+    transcriptHint: "The very words that are spoken in the recording",
+    recording: "Recording",
+    record: "Record",
+    orRecord: "or speak into your microphone:",
+    createVoice: "Create voice",
+    designIntro: "Describe somebody, hear how they would sound, and keep the voice if you like it.",
+    description: "Description of the voice",
+    descriptionHint: "An old sailor, hoarse and kind",
+    textToSay: "Text to say",
+    makePreview: "Make a preview",
+    saveVoice: "Save voice",
+    progress: "Progress",
+  },
 
-// Providers have their own words; what they mean by them is nobody's guess.
-export const phase = (word) => PHASES[word] ?? "Working on it";
+  speak: {
+    counter: (used, limit) => (limit ? `${used} / ${limit}` : used),
+    estimate: (time) => `About ${time} to make`,
+    nothing: "There is nothing to say yet. Write something first.",
+    tooLong: (most) => `At most ${most} characters can be spoken at once. Shorten the text, or speak it in parts.`,
+    overBy: (count) => `${count} characters too many`,
+    noVoice: "Choose a voice first.",
+    noVoices: "There is no voice to speak with yet: this provider has none of its own. Make one under Voices.",
+    noVoicesPossible: "There is no voice to speak with: this provider has none, and none can be made here.",
+    cannot: "This provider can’t speak at the moment. What was made before is in the History.",
+    missing: {
+      voice: "The voice that this text was meant for can’t be used here. Look at the one that is chosen instead before you speak.",
+      language: "The language that this text was meant for isn’t spoken here. Look at the one that is chosen instead before you speak.",
+      both: "The voice and the language that this text was meant for can’t be used here. Look at what is chosen instead before you speak.",
+    },
+    sending: "Sending…",
+    begun: "Begun. It goes on even if you close the page.",
+  },
 
-export const count = (value) => number.format(value);
+  picker: {
+    search: "Search by name or language",
+    empty: "No voices",
+    none: "No voice matches. Try a part of its name or language.",
+    foreign: (provider, active) => `made for ${provider}; this server speaks with ${active}`,
+  },
 
-export function duration(seconds) {
-  if (seconds === null) return "";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  const minutes = Math.floor(whole / 60);
-  return minutes ? `${minutes} min ${whole % 60} s` : `${whole} s`;
-}
+  jobs: {
+    cancel: "Cancel", cancelling: "Cancelling…",
+    times: (elapsed, estimate) => `${elapsed} of about ${estimate}`,
+    longer: (elapsed) => `${elapsed}, longer than expected`,
+    silent: (seconds) => `The server doesn’t answer; trying again in ${seconds} s`,
+    asking: "The server doesn’t answer; trying again now",
+    design: "The preview of a voice",
+    clone: "A cloned voice",
+    open: "Open",
+    ready: (excerpt) => `Ready: ${excerpt}`,
+    readyPreview: "The preview of your voice is ready.",
+    listen: "Listen",
+    cancelled: (excerpt) => `Cancelled: ${excerpt}`,
+    gone: (excerpt) => `Deleted elsewhere: ${excerpt}`,
+    failed: (excerpt, why) => `“${excerpt}” could not be spoken. ${why}`,
+    failedOther: (what, why) => `${what} could not be made. ${why}`,
+    noReason: "The server gave no reason.",
+    kept: "The text is in the History, where you can use it again.",
+  },
 
-export function moment(iso) {
-  const then = new Date(iso);
-  return then.toDateString() === new Date().toDateString() ? hour.format(then) : day.format(then);
-}
+  phases: {
+    provider_queued: "Waiting for its turn",
+    provider_submitting: "Handing the text over",
+    provider_synthesizing: "Speaking",
+    provider_downloading: "Fetching the audio",
+    provider_persisting: "Storing the audio",
+    finalizing: "Fetching the audio again",
+    status_error: "The provider doesn’t answer; still trying",
+    unknown: "Finding out whether the provider got the text",
+    queued: "Waiting for its turn", pending: "Waiting for its turn",
+    running: "Speaking", processing: "Speaking",
+    // Providers have their own words; what they mean by them is nobody’s guess.
+    other: "Working on it",
+  },
 
-export const outcome = {
-  processing: "in progress",
-  completed: "",
-  failed: "failed",
-  cancelled: "cancelled",
+  player: {
+    play: "Play", pause: "Pause",
+    position: (at, total) => `${at} of ${total}`,
+    times: (at, total) => `${at} / ${total}`,
+    broken: "This audio can’t be played here. Download it and try another player.",
+    voice: (name) => `The voice of ${name}`,
+  },
+
+  history: {
+    statuses: { all: "All", processing: "In progress", completed: "Completed", failed: "Failed", cancelled: "Cancelled" },
+    outcome: { processing: "in progress", completed: "", failed: "failed", cancelled: "cancelled" },
+    play: "Play", download: "Download", again: "Use again", delete: "Delete",
+    about: (button, excerpt) => `${button}: ${excerpt}`,
+    empty: "Nothing here yet. What you have spoken will be kept here.",
+    none: "Nothing matches. Try other words, or another status.",
+    untitled: "(no text)",
+    loading: "Loading…",
+  },
+
+  pager: { of: (page, pages) => `Page ${page} of ${pages}` },
+
+  voices: {
+    sources: { all: "All", uploaded: "My clones", designed: "Designed", builtin: "Built in" },
+    kind: { uploaded: "cloned", designed: "designed", builtin: "built in" },
+    speakWith: (name) => `Speak with ${name}`,
+    preview: (name) => `Preview ${name}`,
+    delete: (name) => `Delete ${name}`,
+    speak: "Speak", previewShort: "Preview", deleteShort: "Delete",
+    empty: "There are no voices yet.",
+    none: "No voice matches. Try a part of its name, language or description.",
+    loading: "Loading…",
+    noMaking: (provider) => `The provider “${provider}” has its own voices only: it can neither clone nor design any.`,
+  },
+
+  clone: {
+    nameMissing: "Give the voice a name, of at most 100 characters.",
+    transcriptMissing: "Write down the words that are spoken in the recording.",
+    recordingMissing: "Choose a file, or record something.",
+    facts: (each) => each.filter(Boolean).join(" · "),
+    tooLarge: (size, most) => `This recording has ${size}; at most ${most} are taken. Use a shorter one, or an MP3.`,
+    unreadable: "This file can’t be read as audio here. Try a WAV or an MP3.",
+    limit: (most) => `WAV, MP3, M4A, OGG or FLAC, at most ${most}; others are converted here.`,
+    converted: "converted to WAV",
+    recorded: "Recording",
+    record: "Record", stop: "Stop recording",
+    listening: (at, most) => `Recording… ${at} of at most ${most}`,
+    noMicrophone: "No microphone was found. Connect one, or choose a file.",
+    microphoneRefused: "The browser may not use the microphone. Allow it in the browser’s settings for this page, or choose a file.",
+    microphoneBusy: "The microphone can’t be used now; perhaps another program has it. Close that, or choose a file.",
+    insecure: "Browsers give the microphone to pages over https and on this machine only. Choose a file instead.",
+    tooShort: "Nothing was recorded. Keep recording for some seconds.",
+    preparing: "Preparing the recording…", uploading: "Uploading the recording…", making: "Making the voice…",
+    waiting: (seconds) => `The voice is being made; asking again in ${seconds} s`,
+    done: (name) => `The voice “${name}” is ready to speak.`,
+  },
+
+  design: {
+    nameMissing: "Give the voice a name, of at most 100 characters.",
+    descriptionMissing: (most) => `Describe the voice, in at most ${most} characters.`,
+    textMissing: (most) => `Write what it should say, in at most ${most} characters.`,
+    asking: "Asking for a preview…",
+    cancelled: "The preview was cancelled.",
+    gone: "The preview was deleted elsewhere. Make another one.",
+    ready: "Listen, and save the voice if you like it. Or change the words and make another preview.",
+    saving: "Saving…",
+    done: (name) => `The voice “${name}” is ready to speak.`,
+    unknown: "Described in another browser",
+  },
+
+  messages: {
+    dismiss: "Dismiss", undo: "Undo", tryAgain: "Try again",
+    deleted: "Deleted.",
+    notDeleted: (what, why) => `“${what}” could not be deleted and is back. ${why}`,
+    unexpected: "Something in this page went wrong. Reload it; nothing on the server is lost.",
+    notLoaded: "A part of this page couldn’t be read. Check your connection and try again; if that doesn’t help, reload the page.",
+    tokenRefused: "This token isn’t valid here, or not any more. Try another one.",
+    again: (seconds) => `You can try again in ${seconds} s.`,
+  },
+
+  failures: {
+    unreachable: "The server can’t be reached.",
+    offline: "Your device is offline. Connect it and try again; what you wrote stays here.",
+    checkConnection: "Check that it is running, and your connection; what you wrote stays here.",
+    late: "The server took too long to answer.",
+    tryLater: "Try again in a moment.",
+    unreadable: "The server’s answer can’t be understood.",
+    unreadableAdvice: "Reload the page; if that doesn’t help, tell whoever runs the server.",
+    aborted: "This was stopped before it was done.",
+    signIn: "You have to sign in again.",
+    missing: "This doesn’t exist any more. Perhaps it was deleted in another window.",
+    conflict: "This can’t be done now: something else changed it first.",
+    tooLarge: "This is larger than the server takes.",
+    shorten: "Use something shorter.",
+    tooMany: "The server is asked for too much at once.",
+    trouble: "The server has a problem.",
+    refused: "The server refused this.",
+    quote: (id) => `If it stays like this, tell whoever runs the server, with this number: ${id}`,
+    // By the server’s stable code: what to do about it, after its own sentence.
+    advice: {
+      voice_not_found: "Choose another voice.",
+      voice_provider_mismatch: "Choose a voice of the provider that is active.",
+      voice_audio_missing: "Make the voice again.",
+      voice_audio_too_large: "Make the voice again, from a shorter recording.",
+      voice_model_unsupported: "Make the voice again, or choose another one.",
+      voice_missing: "Choose a voice, and write or paste the text.",
+      voice_exists: "It is among the voices already.",
+      voice_in_progress: "It goes on by itself; try again in a moment.",
+      generation_not_found: "Perhaps it was deleted in another window.",
+      task_not_found: "Perhaps it was deleted in another window.",
+      audio_not_available: "Use the text again to make it anew.",
+      active_job_limit: "Or cancel it under “In progress”.",
+      idempotency_conflict: "Press the button once more.",
+      task_not_cancellable: "It ended a moment ago.",
+      task_not_active: "It ended a moment ago.",
+      language_unsupported: "Choose another language.",
+      clip_not_audio: "Choose another file.",
+      clip_format: "Choose another file.",
+      clip_missing: "Send it once more.",
+      clip_too_large: "Use a shorter recording.",
+      link_expired: "Send it once more.",
+      design_unsupported: "Choose one of the voices that are there.",
+      voices_not_kept: "Choose one of the voices that are there.",
+      preview_not_finished: "Wait until it can be heard.",
+      preview_lost: "Make another preview.",
+      submission_outcome_unknown: "Nobody knows whether the provider made it. Ask whoever runs the server before you try again: it may be paid for twice.",
+    },
+  },
 };

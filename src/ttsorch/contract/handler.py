@@ -84,6 +84,9 @@ class ContractHandler:
             signed links don't depend on it.
         signing_key: at least 16 secret bytes, the same on every machine that serves this contract.
         cors: which pages may call the API; signed links may be used by any.
+        own_links: let links to audio always lead to this contract's media route, also where the blob store
+            can sign its own. For a page that may load from no other host, or a store that browsers can't
+            reach; and downloads then have a readable name. Costs this process the transfer.
         trusted_proxies: whose ``X-Forwarded-Host`` and ``-Proto`` count, as :class:`Origins` takes them.
 
     Raises:
@@ -97,12 +100,14 @@ class ContractHandler:
         signing_key: bytes,
         mode: Callable[[], str] | None = None,
         cors: Cors | None = None,
+        own_links: bool = False,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
         self._orchestrator = orchestrator if callable(orchestrator) else lambda: orchestrator
         self._mode = mode
         self._signer = LinkSigner(signing_key)
         self._cors = cors or Cors()
+        self._own_links = own_links
         self._origins = Origins(trusted_proxies)
 
     async def handle(self, request: HttpRequest) -> HttpResponse:
@@ -145,6 +150,7 @@ class ContractHandler:
             params=params,
             query=parse_query(request.query),
             origin=self._origins.of(request),
+            own_links=self._own_links,
         )
 
     def _chosen(self, route: Route) -> Orchestrator:

@@ -30,10 +30,11 @@ async def is_stored(call: Call, key: str) -> bool:
 
 
 async def media_link(call: Call, key: str, *, name: str | None = None) -> str:
-    """A signed URL, by the blob store itself if it can, else to our media route: without a host, so that
-    it is right behind every proxy. With ``name`` ours is a download."""
-    url = await call.orchestrator.blobs.url(key, expires_in=LINK_LIFETIME)
-    if url is not None:
+    """A signed URL, by the blob store itself if it can and may, else to our media route: without a host, so
+    that it is right behind every proxy. With ``name`` ours is a download."""
+    if not call.own_links and (
+        url := await call.orchestrator.blobs.url(key, expires_in=LINK_LIFETIME)
+    ):
         return url
     return call.request.root + call.signer.path(key, now=call.orchestrator.now(), name=name)
 

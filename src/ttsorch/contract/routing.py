@@ -22,7 +22,8 @@ _PLACEHOLDER = re.compile(r"\{(\w+)(:path)?\}")
 @dataclass(frozen=True, slots=True)
 class Call:
     """A request that found its route: what an endpoint works with. ``params`` are the parts of the path
-    that the route names; ``origin`` is ``scheme://host`` as the client sees it, empty if unknown."""
+    that the route names; ``origin`` is ``scheme://host`` as the client sees it, empty if unknown. With
+    ``own_links`` no link leads to the blob store itself."""
 
     orchestrator: Orchestrator
     signer: LinkSigner
@@ -31,6 +32,7 @@ class Call:
     params: Mapping[str, str]
     query: Query
     origin: str = ""
+    own_links: bool = False
 
 
 Endpoint: TypeAlias = Callable[[Call], Awaitable[HttpResponse]]
