@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from tests.postgres.server import Server, running_server
 
 #: What a server has that nobody has tuned, but for the connections of several clients at once.
-_SETTINGS = """
+SETTINGS = """
 max_connections = 200
 """
 #: Connections of each client at most, whichever: what our store has if nobody says.
@@ -16,7 +16,7 @@ CONNECTIONS = 10
 @contextmanager
 def database() -> Iterator[str]:
     """The URL of an empty database on a server that ends with this."""
-    with running_server(_SETTINGS) as server:
+    with running_server(SETTINGS) as server:
         yield new_database(server)
 
 

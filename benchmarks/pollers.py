@@ -62,7 +62,12 @@ def replicate_poll(url: str) -> Poll:
 
 
 def against_replicate(
-    name: str, what: str, bar: float, portal: BlockingPortal, polls: Mapping[str, Poll], effort: Effort
+    name: str,
+    what: str,
+    bar: float,
+    portal: BlockingPortal,
+    polls: Mapping[str, Poll],
+    effort: Effort,
 ) -> Finding:
     """Calls in a second with 64 in flight, of ``poll_once`` against ``replicate`` among ``polls``."""
     calls = effort.calls(_CALLS_AT_ONCE, least=IN_FLIGHT)
@@ -70,7 +75,9 @@ def against_replicate(
     def measure(poll: Poll) -> float:
         return wall_per_call(calls, lambda count: portal.call(at_once, count, poll))
 
-    costs = take_turns({name: partial(measure, poll) for name, poll in polls.items()}, effort.rounds)
+    costs = take_turns(
+        {name: partial(measure, poll) for name, poll in polls.items()}, effort.rounds
+    )
     note = ", ".join(f"{each} {1 / median(costs[each]).value:.0f}/s" for each in polls)
     figure = ratio(costs, "replicate", "poll_once")
     return Finding(name, what, figure, Bar(bar, at_least=True), note=note)
