@@ -668,4 +668,6 @@ def _as_seen_by(mine: Job, latest: Job) -> Job:
     """The newer of two views. A shared flight may have read the row before this poll did, and each poll
     shows its own count."""
     newer = latest if latest.task.version >= mine.task.version else mine
+    if newer.task.poll_count == mine.task.poll_count:
+        return newer
     return replace(newer, task=replace(newer.task, poll_count=mine.task.poll_count))
