@@ -2,8 +2,8 @@
 of Procrastinate's worker and the workflows of one step of DBOS. The same server, a database and a process of
 its own for each round; all work at as many tasks at once as a sweep does.
 
-A task is claimed, read, its provider asked, and the provider's new word written. ``nothing new`` is a sweep
-that finds the word on the row already, and so writes no more than the claim.
+A task is claimed, its provider asked, and the provider's new word written. ``nothing new`` is a sweep that
+finds the word on the row already, and so writes no more than the claim, as most do.
 """
 
 import subprocess
@@ -28,18 +28,10 @@ def run(effort: Effort) -> Iterator[Finding]:
         costs = take_turns(turns, min(effort.rounds, FEWEST_ROUNDS), warm_up=0)
     note = ", ".join(f"{name} {1 / median(costs[name]).value:.0f}/s" for name in costs)
     worker, workflows = "procrastinate's worker", "DBOS workflow and step"
-    at_least = partial(Bar, at_least=True)
-    yield Finding(
-        "P6",
-        f"sweep_once / {worker}",
-        ratio(costs, "procrastinate", "sweep"),
-        at_least(4.0),
-        note=note,
-    )
-    yield Finding("P6", f"sweep_once / {workflows}", ratio(costs, "dbos", "sweep"), at_least(10.0))
-    calm = "sweep, nothing new"
-    yield Finding("P6", f"{calm} / {worker}", ratio(costs, "procrastinate", calm))
-    yield Finding("P6", f"{calm} / {workflows}", ratio(costs, "dbos", calm))
+    for ours in ("sweep", "sweep, nothing new"):
+        for theirs, who, bar in ((worker, "procrastinate", 4.0), (workflows, "dbos", 10.0)):
+            figure = ratio(costs, who, ours)
+            yield Finding("P6", f"{ours} / {theirs}", figure, Bar(bar, at_least=True), note=note)
 
 
 def _cost(server: Server, who: str, tasks: int) -> float:

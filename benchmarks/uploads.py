@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from benchmarks.findings import Bar, Finding
-from benchmarks.pairs import Effort, Rounds, median, ratio, take_turns
+from benchmarks.pairs import FEWEST_ROUNDS, Effort, Rounds, median, ratio, take_turns
 from benchmarks.slow_line import slow_line
 from benchmarks.uploading import WHO
 from benchmarks.vendor import vendor
@@ -29,12 +29,12 @@ def run(effort: Effort) -> Iterator[Finding]:
     size -= size % 2  # the header says how many 16-bit samples there are
     with vendor() as url, s3_server() as origin:
         fast = _Uploads(url, size, origin, origin)
-        costs = fast.measured(effort.rounds, warm_up=1)
+        costs = fast.measured(min(effort.rounds, FEWEST_ROUNDS))
         yield _speed(size, costs)
         yield fast.growth("a fast server")
         with slow_line(origin, _SLOW_BYTES_PER_SECOND) as slow_origin:
             slow = _Uploads(url, size, origin, slow_origin)
-            slow.measured(min(effort.rounds, _SLOW_ROUNDS), warm_up=0)
+            slow.measured(min(effort.rounds, _SLOW_ROUNDS))
             yield slow.growth(f"a server that takes {_SLOW_BYTES_PER_SECOND / 1e6:.0f} MB/s")
 
 
@@ -46,9 +46,9 @@ class _Uploads:
         self._origin, self._endpoint = origin, endpoint
         self._grown: dict[str, list[float]] = {name: [] for name in WHO}
 
-    def measured(self, rounds: int, *, warm_up: int) -> Rounds:
-        turns = {name: partial(self._cost, name) for name in WHO}
-        return take_turns(turns, rounds, warm_up=warm_up)
+    def measured(self, rounds: int) -> Rounds:
+        # Each round stores something small before it measures: there is nothing to warm up.
+        return take_turns({name: partial(self._cost, name) for name in WHO}, rounds, warm_up=0)
 
     def growth(self, server: str) -> Finding:
         ours, theirs = (median(self._grown[name]) for name in ("finalize", "aioboto3"))
