@@ -71,7 +71,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/.pip
 	@touch $@
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/.pip
-	$(PIP_INSTALL) --editable '.[local,testing]' --group bench
+	$(PIP_INSTALL) --editable '.[local,object,postgres,testing]' --group bench
 	@touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/.pip

@@ -16,9 +16,11 @@ from benchmarks.findings import Finding, table
 from benchmarks.pairs import QUICK, Effort
 from benchmarks.plot import svg
 
-#: In this order. Each is a module with a function ``run``. Those of PostgreSQL and S3 (P4, P5, P6, P9) come
-#: with their stores.
-BENCHMARKS = ("adapters", "overhead", "polls", "commits", "growth", "storing", "imports")
+#: In this order. Each is a module with a function ``run``.
+BENCHMARKS = (
+    "adapters", "overhead", "polls", "polls_postgres", "submits", "sweeps", "commits", "growth", "storing",
+    "uploads", "imports",
+)  # fmt: skip
 _RESULTS = Path(__file__).parent / "results"
 
 

@@ -8,6 +8,7 @@ long (a synthesis) holds up nothing else.
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from types import TracebackType
 
@@ -26,6 +27,10 @@ logger = logging.getLogger("ttsorch")
 
 #: A process that knows the provider may be waiting for its turn.
 _LONGEST_FOR_OTHERS = 60.0
+
+#: How long ago a row may have been read for a step to begin with it. Reading it once more would be half of
+#: what a step without news costs.
+_STILL_FRESH = timedelta(seconds=1)
 
 
 class Driver:
@@ -146,8 +151,11 @@ class Driver:
         # The wait for a slot is outside the flight, so that no poll ever waits for it too.
         synthesis = self._steps.synthesizes(job.task)
         slots = self._synthesis_slots if synthesis else self._other_slots
+        was_read = self._journal.now()
         async with slots.slot(job.task.owner):
-            job = await self._journal.reread(job)
+            if self._journal.now() - was_read > _STILL_FRESH:
+                job = await self._journal.reread(job)
+            # Whoever changed the row in a moment as short as that makes our write fail, which rereads it.
             await self.step(job)
         if not (job.task.status.terminal or self._steps.can_step(job.task)):
             await self._put_aside(job, "provider_not_configured", _LONGEST_FOR_OTHERS)

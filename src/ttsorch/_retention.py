@@ -7,7 +7,6 @@ point to nothing. What a crash leaves in between is a blob that nobody names, wh
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
 from datetime import timedelta
 
 import anyio
@@ -16,37 +15,13 @@ from ttsorch._keys import is_speech_of_a_lease, is_upload, owner_prefix
 from ttsorch._outbox import Outbox
 from ttsorch.capabilities import check_owner
 from ttsorch.errors import TtsorchError, ValidationError
-from ttsorch.models import BlobInfo, Job, Policy, Purged
+from ttsorch.models import BlobInfo, Job, Policy, Purged, PurgeReport
 from ttsorch.protocols import BlobStore, TaskStore
 
 logger = logging.getLogger("ttsorch")
 
 #: Far beyond what anybody keeps, and within what every clock can subtract.
 _LONGEST_SECONDS = 100 * 366 * 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class PurgeReport:
-    """What a purge removed, or in a dry run would have removed.
-
-    ``more``: there may be more to remove now; call again. ``tasks_left`` and ``blobs_left``, of a purge of
-    an owner, count what could not go yet: tasks that are active again or owe somebody something, and blobs
-    that are too young to be told from those of a call under way; call again later.
-    """
-
-    tasks: int = 0
-    generations: int = 0
-    voices: int = 0
-    effects: int = 0
-    blobs: int = 0
-    more: bool = False
-    tasks_left: int = 0
-    blobs_left: int = 0
-
-    @property
-    def done(self) -> bool:
-        """Whether there is nothing left to come back for."""
-        return not (self.more or self.tasks_left or self.blobs_left)
 
 
 class Retention:

@@ -588,6 +588,30 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeReport:
+    """What a purge removed, or in a dry run would have removed.
+
+    ``more``: there may be more to remove now; call again. ``tasks_left`` and ``blobs_left``, of a purge of
+    an owner, count what could not go yet: tasks that are active again or owe somebody something, and blobs
+    that are too young to be told from those of a call under way; call again later.
+    """
+
+    tasks: int = 0
+    generations: int = 0
+    voices: int = 0
+    effects: int = 0
+    blobs: int = 0
+    more: bool = False
+    tasks_left: int = 0
+    blobs_left: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether there is nothing left to come back for."""
+        return not (self.more or self.tasks_left or self.blobs_left)
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """One page of a listing, newest first (contract C8). ``page`` counts from 1."""
 

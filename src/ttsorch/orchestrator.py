@@ -33,7 +33,7 @@ from ttsorch._intake import Intake
 from ttsorch._journal import Journal
 from ttsorch._outbox import Outbox
 from ttsorch._pauses import Pauses
-from ttsorch._retention import PurgeReport, Retention
+from ttsorch._retention import Retention
 from ttsorch._steps import Steps
 from ttsorch.capabilities import (
     check,
@@ -63,6 +63,7 @@ from ttsorch.models import (
     Pause,
     Phase,
     Policy,
+    PurgeReport,
     SpeechRequest,
     Status,
     StuckTask,
@@ -775,4 +776,6 @@ def _as_seen_by(mine: Job, latest: Job) -> Job:
     """The newer of two views. A shared flight may have read the row before this poll did, and each poll
     shows its own count."""
     newer = latest if latest.task.version >= mine.task.version else mine
+    if newer.task.poll_count == mine.task.poll_count:
+        return newer
     return replace(newer, task=replace(newer.task, poll_count=mine.task.poll_count))

@@ -18,7 +18,6 @@ import anyio
 from anyio.abc import TaskStatus
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from ttsorch._retention import PurgeReport
 from ttsorch.errors import InternalError
 from ttsorch.models import (
     Effect,
@@ -28,6 +27,7 @@ from ttsorch.models import (
     JsonValue,
     Page,
     Pause,
+    PurgeReport,
     SpeechRequest,
     Status,
     StuckTask,

@@ -7,9 +7,9 @@ import anyio
 import pytest
 
 from tests.cli.conftest import Command, record
-from ttsorch._retention import PurgeReport
 from ttsorch.cli.reports import purge_words
 from ttsorch.config import LOCAL_OWNER, Config, open_orchestrator
+from ttsorch.models import PurgeReport
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fakes import FakeJobProvider
 from ttsorch.testing.speech import a_request

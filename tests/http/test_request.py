@@ -188,6 +188,7 @@ def test_a_payload_that_is_no_json_is_refused(payload: JsonValue) -> None:
             "https://vendor.test/s?sig=a%2Fb%20c",
             "https://vendor.test/s?sig=a%2Fb%20c&job_id=fc-1+%26",
         ),
+        ("https://vendor.test/s?a=1#there", "https://vendor.test/s?a=1&job_id=fc-1+%26"),
     ],
 )
 def test_parameters_are_added_to_the_query(url: str, whole: str) -> None:

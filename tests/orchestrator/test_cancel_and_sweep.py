@@ -248,6 +248,43 @@ async def test_two_sweepers_share_the_work() -> None:
     assert provider.ledger.submits == 20
 
 
+async def test_a_sweep_steps_the_rows_that_it_has_just_claimed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """None of them is read a second time."""
+    provider = FakeJobProvider(checks_until_ready=9)
+    world = World(provider)
+
+    async def get(owner: str, task_id: str, *, include_deleted: bool = False) -> None:
+        raise AssertionError("a row was read again")
+
+    async with world.running() as tts:
+        for _ in range(3):
+            await world.submitted(tts)
+        world.clock.advance(60)
+        monkeypatch.setattr(world.tasks, "get", get)
+        assert await tts.sweep_once() == SweepReport(stepped=3, failed=0)
+    assert provider.ledger.checks == 3
+
+
+async def test_a_row_whose_turn_took_long_to_come_is_read_again() -> None:
+    """Another process may have ended its task by then: its provider isn't asked for nothing."""
+    provider = FakeJobProvider(checks_until_ready=9)
+    world = World(provider, policy=replace(POLICY, sweep_concurrency=1))
+    checking, go_on = paused_at(provider, "check")
+    async with world.running() as tts, world.running() as other:
+        jobs = [await world.submitted(tts) for _ in range(2)]
+        world.clock.advance(60)
+        async with anyio.create_task_group() as group:
+            group.start_soon(tts.sweep_once)
+            await checking.wait()
+            for job in jobs:
+                await other.cancel(job.task.id, owner=OWNER)
+            world.clock.advance(2)
+            go_on.set()
+    assert provider.ledger.checks == 1
+
+
 async def test_direct_work_is_bounded_and_the_bound_is_used() -> None:
     """Never more at once than the policy's concurrency, and never fewer while there is work (I16)."""
     provider = FakeDirectProvider()

@@ -18,7 +18,6 @@ from tests.orchestrator.world import (
     polled_to_the_end,
 )
 from ttsorch._keys import audio_key, clip_key
-from ttsorch._retention import PurgeReport
 from ttsorch.errors import (
     BlobNotFound,
     NotFound,
@@ -27,7 +26,7 @@ from ttsorch.errors import (
     TtsorchError,
     ValidationError,
 )
-from ttsorch.models import Generation, Job, Status, Task, TaskKind, Voice
+from ttsorch.models import Generation, Job, PurgeReport, Status, Task, TaskKind, Voice
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJob, FakeJobProvider

@@ -11,8 +11,9 @@ import anyio
 import pytest
 
 from tests.orchestrator.world import OWNER, POLICY, World, completed
+from ttsorch._steps import Steps
 from ttsorch.errors import Category, InternalError, StorageUnavailable
-from ttsorch.models import Job, Phase, StuckTask
+from ttsorch.models import Job, Phase, StuckTask, Task
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -149,18 +150,18 @@ async def test_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_defect_before_the_step_is_put_aside_too(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In what says how long the step will take, or in the look at the row: the sweep goes on."""
+    """In what says how long the step will take: the sweep goes on."""
     world = World(FakeDirectProvider())
     async with world.running() as tts:
         bad, good = [await world.submitted(tts) for _ in range(2)]
-        original = world.tasks.get
+        original = Steps.synthesizes
 
-        async def get(owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
-            if task_id == bad.task.id:
+        def synthesizes(self: Steps, task: Task) -> bool:
+            if task.id == bad.task.id:
                 raise ValueError("no such phase")
-            return await original(owner, task_id, include_deleted=include_deleted)
+            return original(self, task)
 
-        monkeypatch.setattr(world.tasks, "get", get)
+        monkeypatch.setattr(Steps, "synthesizes", synthesizes)
         report = await tts.sweep_once()
         assert (report.stepped, report.failed) == (2, 1)
         monkeypatch.undo()

@@ -29,12 +29,12 @@ class Server:
     """Listens on a socket in a folder of its own. A killed process loses nothing with fsync off, only a
     machine that loses its power does, which no test here does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: str = _SETTINGS) -> None:
         self._connections: dict[str, psycopg.Connection] = {}
         self._server = get_server(folder, cleanup_mode="delete", start=False)
         self._server.ensure_pgdata_inited()
-        with open(folder / "postgresql.conf", "a", encoding="utf-8") as settings:
-            settings.write(_SETTINGS)
+        with open(folder / "postgresql.conf", "a", encoding="utf-8") as file:
+            file.write(settings)
         self._server.start()
         self.system_user = self._server.system_user
         self.socket_folder = str(self._server.get_postmaster_info().socket_dir)
@@ -99,11 +99,11 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
+def running_server(settings: str = _SETTINGS) -> Iterator[Server]:
     # Directly in the system's folder for temporary files: as root, the wheel opens all parents to everybody.
     parent = Path(tempfile.mkdtemp(prefix="ttsorch-pg-"))
     try:
-        server = Server(parent / "data")
+        server = Server(parent / "data", settings)
         try:
             yield server
         finally:

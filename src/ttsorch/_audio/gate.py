@@ -1,9 +1,9 @@
 """The gate between a provider's result and our blob store: a 200 is not speech (design 6.6)."""
 
-import hashlib
 from collections import deque
 from collections.abc import AsyncIterator
 
+from ttsorch._audio.digest import Digest
 from ttsorch._audio.flac import walk_flac
 from ttsorch._audio.formats import AAC, FLAC, M4A, MP3, OGG, WAV, AudioFormat
 from ttsorch._audio.frames import walk_aac, walk_mp3
@@ -97,7 +97,7 @@ class _Passage(AsyncIterator[bytes]):
         self._measuring = self._measure(walk)
         self._walked = 0.0
         self.size = 0
-        self.digest = hashlib.sha256()
+        self.digest = Digest()
         self.seconds: float | None = None
         next(self._measuring)
 
@@ -105,11 +105,12 @@ class _Passage(AsyncIterator[bytes]):
         chunk = self._head.popleft() if self._head else await anext(self._stream.chunks, None)
         if chunk is None:
             self._verify()
+            await self.digest.end()
             raise StopAsyncIteration
         self.size += len(chunk)
         if self.size > self._max_bytes:
             raise too_large(self._max_bytes)
-        self.digest.update(chunk)
+        await self.digest.add(chunk)
         self._source.feed(chunk)
         next(self._measuring)
         return chunk

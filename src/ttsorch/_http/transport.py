@@ -73,13 +73,14 @@ class LineTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline = request.extensions.get("deadline", math.inf)
         timeouts = request.extensions.get("timeout", {})
+        asked = _core_request(request)
         await self._enter(earlier(timeouts.get("pool"), deadline))
-        line, stale = self._take(request)
+        line, stale = self._take(asked)
         try:
             await _close_all(stale)
             line.wire.deadline = deadline
             with _as_httpx_errors():
-                response = await line.connection.handle_async_request(_core_request(request))
+                response = await line.connection.handle_async_request(asked)
         except BaseException:
             await self._leave(line)
             raise
@@ -105,9 +106,9 @@ class LineTransport(httpx.AsyncBaseTransport):
                 return
             raise httpx.PoolTimeout("too many requests are under way") from None
 
-    def _take(self, request: httpx.Request) -> "tuple[_Line, list[_Line]]":
+    def _take(self, request: httpcore.Request) -> "tuple[_Line, list[_Line]]":
         """A line for this request, and those that turned out to be of no more use."""
-        origin = _core_url(request.url).origin
+        origin = request.url.origin
         stale = self._pop_expired()
         line = None
         if not request.extensions.get("fresh_connection"):
@@ -218,18 +219,13 @@ def _as_httpx_errors() -> Iterator[None]:
         raise ours(str(error)) from error
 
 
-def _core_url(url: httpx.URL) -> httpcore.URL:
-    return httpcore.URL(
-        scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
-    )
-
-
 def _core_request(request: httpx.Request) -> httpcore.Request:
     if not isinstance(request.stream, AsyncIterable):
         raise TypeError("the request's body can't be read asynchronously")
+    url = request.url
     return httpcore.Request(
         request.method,
-        _core_url(request.url),
+        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
         headers=request.headers.raw,
         content=request.stream,
         extensions=request.extensions,

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from ttsorch._retention import PurgeReport
 from ttsorch.cli.stopping import Stoppable, Stopped
 from ttsorch.config import Config, open_orchestrator
+from ttsorch.models import PurgeReport
 from ttsorch.orchestrator import Orchestrator
 
 #: What a dry run counts up to.

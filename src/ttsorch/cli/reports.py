@@ -5,9 +5,8 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
-from ttsorch._retention import PurgeReport
 from ttsorch.cli.wording import local_time, plain, state_in_words
-from ttsorch.models import ErrorInfo, Job, JsonValue, StuckTask, Voice
+from ttsorch.models import ErrorInfo, Job, JsonValue, PurgeReport, StuckTask, Voice
 from ttsorch.orchestrator import SweepReport
 from ttsorch.states import provider_status
 

@@ -176,8 +176,8 @@ WHERE t.id = %(id)s AND t.owner = %(owner)s AND t.deleted_at IS NULL
 -- name: write_job
 -- Compare-and-set of both rows, with or without taking a lease (:grants is 1 or 0). poll_count and
 -- deleted_at are the store's own, and so is fence. The generation is updated, never inserted: one that
--- its user deleted must stay deleted. :e_key is NULL where the transition owes the world nothing. :sends
--- says that a call to the provider is to follow.
+-- its user deleted must stay deleted. Most transitions don't show in it, and its text may be long. :e_key
+-- is NULL where the transition owes the world nothing. :sends says that a call to the provider is to follow.
 WITH moment AS MATERIALIZED ({{now}}),
 written AS (
     UPDATE ttsorch.tasks AS t SET
@@ -218,6 +218,14 @@ reflected AS (
         completed_at = %(g_completed_at)s
     FROM written
     WHERE g.id = %(g_id)s AND g.owner = written.owner
+        AND (
+            g.task_id, g.voice_id, g.voice_name, g.text, g.text_folded, g.language, g.status, g.audio,
+            g.audio_key, g.error_message, g.created_at, g.completed_at
+        ) IS DISTINCT FROM (
+            %(g_task_id)s, %(g_voice_id)s, %(g_voice_name)s, %(g_text)s, %(g_text_folded)s,
+            %(g_language)s, %(g_status)s, %(g_audio)s, %(g_audio_key)s, %(g_error_message)s,
+            %(g_created_at)s::bigint, %(g_completed_at)s::bigint
+        )
 ),
 owed AS (
     INSERT INTO ttsorch.effects (
