@@ -42,6 +42,14 @@ export function matching(search) {
   };
 }
 
+// What is found, best first: who looks for "English" means what begins with it more than what mentions it.
+export function sought(voices, search) {
+  const start = fold(search.trim());
+  const rank = (voice) => (catalog.usable(voice) ? 0 : 2) + (fold(voice.name).startsWith(start) ? 0 : 1);
+  const ranked = voices.filter(matching(search)).map((voice) => [rank(voice), voice]);
+  return ranked.sort(([one], [other]) => one - other).map(([, voice]) => voice);
+}
+
 const known = new WeakMap();
 
 function factsOf(voice) {

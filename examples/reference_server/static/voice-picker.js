@@ -1,6 +1,6 @@
 // One text field that is both the choice and the search over it (the ARIA combobox pattern).
 
-import { catalog, matching } from "./catalog.js";
+import { catalog, sought } from "./catalog.js";
 import { element } from "./elements.js";
 import { words } from "./words.js";
 
@@ -48,8 +48,7 @@ export class VoicePicker {
   }
 
   open(search) {
-    const fits = matching(search);
-    this.found = (this.voices ?? []).filter(fits);
+    this.found = sought(this.voices ?? [], search);
     const shown = this.found.map((voice) => this.option(voice));
     this.list.replaceChildren(...(shown.length ? shown : [nothing()]));
     this.list.hidden = false;
