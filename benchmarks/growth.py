@@ -102,8 +102,8 @@ class _File:
     def plan(self) -> str:
         """How SQLite finds what is due."""
         explain = f"EXPLAIN QUERY PLAN {_SQL['due_tasks']}"
-        (step,) = self._connection.execute(explain, {"now": 2, "limit": _DUE}).fetchall()
-        return str(step[3])
+        steps = self._connection.execute(explain, {"now": 2, "limit": _DUE}).fetchall()
+        return ", ".join(str(step[3]) for step in steps if "INDEX" in str(step[3]))
 
     def _fill(self, rows: int) -> None:
         found = self._connection.execute("PRAGMA table_info(tasks)").fetchall()
