@@ -1,94 +1,86 @@
-// The v1 contract, as this page uses it. Every failure is an ApiError whose message a person can act on.
+// The v1 contract, as this page uses it, row by row.
 
-import { memoryOfThisTab } from "./memory.js";
+import { ApiError, call, refusal, send } from "./http.js";
 
-const TOKEN = "ttsorch.token";
-
-export class ApiError extends Error {
-  constructor(message, { status = 0, code = "", retryAfter = null } = {}) {
-    super(message);
-    this.status = status;
-    this.code = code;
-    this.retryAfter = retryAfter;
-  }
-
-  // Whether nobody answered, or somebody said "later": the same request may do better soon.
-  get passing() {
-    return this.status === 0 || this.status === 429 || this.status >= 500;
-  }
-}
-
-let askForToken = async () => null;
-let asking = null;
-
-export function onTokenNeeded(ask) {
-  askForToken = ask;
-}
-
-// Kept for this tab only: whoever uses the machine next has to know it. What no header can carry is none.
-function token() {
-  const kept = memoryOfThisTab.recall(TOKEN) ?? "";
-  return /^[!-~]+$/.test(kept) ? kept : null;
-}
-
-async function signIn(refused) {
-  asking ??= askForToken(refused).finally(() => { asking = null; });
-  const given = await asking;
-  memoryOfThisTab.keep(TOKEN, given);
-}
-
-async function send(method, path, { json, headers = {}, keepalive = false } = {}) {
-  const used = token();
-  const all = { ...headers };
-  if (used) all.authorization = `Bearer ${used}`;
-  if (json !== undefined) all["content-type"] = "application/json";
-  let response;
-  try {
-    response = await fetch(path, { method, headers: all, body: json && JSON.stringify(json), keepalive });
-  } catch {
-    throw new ApiError("The server can't be reached. Check that it is running, and your connection.");
-  }
-  if (response.status === 401) {
-    if (token() === used) await signIn(Boolean(used));
-    return send(method, path, { json, headers, keepalive });
-  }
-  if (!response.ok) throw await failure(response);
-  return response;
-}
-
-async function failure(response) {
-  const body = await response.json().catch(() => ({}));
-  const retryAfter = Number(response.headers.get("retry-after")) || null;
-  const message = typeof body.detail === "string" ? body.detail : `The server answered ${response.status}.`;
-  return new ApiError(message, { status: response.status, code: body.code, retryAfter });
-}
-
-async function call(method, path, options) {
-  return (await send(method, path, options)).json();
-}
+const HISTORY_PAGE = 20;
+const VOICES_PAGE = 100;
+const TASKS_PAGE = 50;
+// Making a voice waits for the provider.
+const MAKING_MS = 180_000;
+const SENDING_MS = 60_000;
 
 export const languages = () => call("GET", "/api/languages");
-export const activeTasks = () => call("GET", "/api/tasks?status=active&limit=50");
 export const task = (id) => call("GET", `/api/tasks/${id}`);
 export const cancelTask = (id) => call("POST", `/api/tasks/${id}/cancel`);
-export const generations = (page) => call("GET", `/api/generations?page=${page}&per_page=20`);
-export const deleteGeneration = (id) => call("DELETE", `/api/generations/${id}`);
 export const again = (id) => call("POST", `/api/generations/${id}/regenerate`);
+export const deleteGeneration = (id, keepalive) => call("DELETE", `/api/generations/${id}`, { keepalive });
+export const deleteVoice = (id, keepalive) => call("DELETE", `/api/voices/${id}`, { keepalive });
 
 // A repeated key gets the first answer again, so a request whose answer was lost can be sent once more.
+const keyed = (key) => ({ "idempotency-key": key });
+
 export const generate = (request, key) =>
-  call("POST", "/api/generate", { json: request, headers: { "idempotency-key": key } });
+  call("POST", "/api/generate", { json: request, headers: keyed(key), patience: SENDING_MS });
+
+export const previewDesign = (request, key) =>
+  call("POST", "/api/voices/design/preview", { json: request, headers: keyed(key), patience: SENDING_MS });
+
+export async function saveDesign(fields) {
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) form.append(name, value);
+  return call("POST", "/api/voices/design", { form, patience: MAKING_MS });
+}
+
+export const uploadLink = (fields) => call("POST", "/api/clone/upload-url", { json: fields });
+export const finishClone = (fields) => call("POST", "/api/clone/finalize", { json: fields, patience: MAKING_MS });
+
+export async function activeTasks() {
+  const found = [];
+  for (let before = ""; ;) {
+    const query = new URLSearchParams({ status: "active", limit: TASKS_PAGE, ...(before && { before }) });
+    const { tasks, next_before: next } = await call("GET", `/api/tasks?${query}`);
+    found.push(...tasks);
+    if (!next) return found;
+    before = next;
+  }
+}
+
+export function generations({ page, search, status }, signal) {
+  const query = new URLSearchParams({ page, per_page: HISTORY_PAGE, search, status });
+  return call("GET", `/api/generations?${query}`, { signal });
+}
 
 export async function allVoices() {
-  const found = [];
+  const found = new Map();
   for (let page = 1; ; page += 1) {
-    const { voices, pagination } = await call("GET", `/api/voices?page=${page}&per_page=100`);
-    found.push(...voices);
-    if (page >= pagination.pages) return found;
+    const { voices, pagination } = await call("GET", `/api/voices?page=${page}&per_page=${VOICES_PAGE}`);
+    for (const voice of voices) found.set(voice.id, voice);
+    if (page >= pagination.pages) return [...found.values()];
   }
 }
 
 // Neither an audio element nor a link can send a token, but the signed URL that this leads to needs none.
-export async function signedUrl(audioPath, { download = false } = {}) {
-  return (await send("HEAD", download ? `${audioPath}?download=1` : audioPath)).url;
+export const audioLink = async (path) => (await send("HEAD", path)).url;
+export const voicePreviewPath = (id) => `/api/voices/${id}/preview`;
+export const downloadPath = (audioPath) => `${audioPath}?download=1`;
+
+// XMLHttpRequest, because fetch doesn't say how much of a body has left. The link carries its own permission.
+export function upload(link, blob, onProgress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("PUT", link);
+    request.upload.addEventListener("progress", (event) => event.lengthComputable && onProgress(event.loaded / event.total));
+    request.addEventListener("error", () => reject(new ApiError("unreachable")));
+    request.addEventListener("load", async () => {
+      const answer = new Response(request.responseText, { status: request.status, headers: { "retry-after": request.getResponseHeader("retry-after") ?? "" } });
+      if (answer.ok) resolve();
+      else reject(await refusal(answer));
+    });
+    request.send(blob);
+  });
+}
+
+// randomUUID only exists on https and localhost.
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -1,114 +1,108 @@
-// What was spoken before, newest first.
+// What was spoken before, newest first: the server's list, searched, filtered and paged by the server.
 
 import * as api from "./api.js";
-import * as words from "./words.js";
+import { deleteLater, isDeleted } from "./deferred.js";
+import { byId, showList } from "./elements.js";
+import { explain } from "./failures.js";
+import { excerpt } from "./formats.js";
+import { historyEntry } from "./history-entry.js";
+import { complainOf, note } from "./messages.js";
+import { Pager } from "./pager.js";
+import { saveFile } from "./player.js";
+import { tabs } from "./tabs.js";
+import { views } from "./views.js";
+import { words } from "./words.js";
+
+const TYPING_MS = 250;
+
+const [search, status, list, empty, notice] = ["history-search", "history-status", "history-list", "history-empty", "history-notice"].map(byId);
 
 export class History {
-  constructor({ list, empty, more, onPlay, onAgain, onDeleted, onError }) {
-    Object.assign(this, { list, empty, more, onPlay, onAgain, onDeleted, onError });
-    this.pages = 1;
-    more.addEventListener("click", () => { this.pages += 1; this.refresh(); });
+  // `player` plays, `onAgain(fields)` puts a text back into the form.
+  constructor({ player, onAgain }) {
+    Object.assign(this, { player, onAgain });
+    this.wanted = 1;
+    this.request = null;
+    this.shown = null;
+    this.pager = new Pager(byId("history-pages"), (page) => this.turnTo(page));
+    status.append(...Object.entries(words.history.statuses).map(([value, name]) => new Option(name, value)));
+    search.addEventListener("input", () => this.soon());
+    status.addEventListener("change", () => this.turnTo(1));
+    views.addEventListener("history", () => this.refresh());
+    tabs.addEventListener("history", () => this.refresh());
   }
 
-  // Everything shown is read again: rows move from page to page while new ones arrive.
+  soon() {
+    clearTimeout(this.typing);
+    this.typing = setTimeout(() => this.turnTo(1), TYPING_MS);
+  }
+
+  async turnTo(page) {
+    this.wanted = page;
+    await this.refresh();
+    if (page > 1) list.scrollIntoView({ block: "nearest" });
+  }
+
+  // The newest request wins. Nothing is asked while nobody looks.
   async refresh() {
+    if (views.current !== "history") return;
+    this.request?.abort();
+    const request = new AbortController();
+    this.request = request;
+    if (!this.shown) note(empty, words.history.loading);
     try {
-      const shown = new Map();
-      let last;
-      for (let page = 1; page <= this.pages; page += 1) {
-        last = await api.generations(page);
-        for (const generation of last.generations) shown.set(generation.id, generation);
-      }
-      this.list.replaceChildren(...[...shown.values()].map((generation) => this.entry(generation)));
-      this.empty.hidden = shown.size > 0;
-      this.more.hidden = this.pages >= last.pagination.pages;
-      return [...shown.values()];
-    } catch (error) {
-      this.onError(error);
-      return [];
-    }
-  }
-
-  entry(generation) {
-    const item = document.createElement("li");
-    item.className = "entry";
-    item.append(excerpt(generation), about(generation), this.controls(generation, item));
-    return item;
-  }
-
-  controls(generation, item) {
-    const row = document.createElement("div");
-    row.className = "controls";
-    const excerptOf = generation.text.slice(0, 40);
-    if (generation.status === "completed") row.append(button("Play", excerptOf, () => this.onPlay(generation)));
-    row.append(button("Use again", excerptOf, () => this.onAgain(generation)));
-    row.append(deleteButton(excerptOf, () => this.remove(generation, item)));
-    return row;
-  }
-
-  async remove(generation, item) {
-    item.inert = true;
-    try {
-      await api.deleteGeneration(generation.id);
-    } catch (error) {
-      // Deleted from another window already: that is what was wanted.
-      if (error.status !== 404) {
-        item.inert = false;
-        this.onError(error);
+      const answer = await api.generations({ page: this.wanted, search: search.value, status: status.value }, request.signal);
+      if (this.request !== request) return;
+      const last = answer.pagination.pages;
+      if (this.wanted > last) {
+        await this.turnTo(last);
         return;
       }
+      this.shown = answer;
+      note(notice, null);
+      this.show();
+    } catch (error) {
+      if (error.kind !== "aborted") note(notice, explain(error));
     }
-    this.onDeleted(generation);
-    await this.refresh();
   }
-}
 
-function excerpt(generation) {
-  const made = document.createElement("p");
-  made.className = "excerpt";
-  made.dir = "auto";
-  made.textContent = generation.text;
-  return made;
-}
-
-function about(generation) {
-  const made = document.createElement("p");
-  made.className = "about quiet";
-  const facts = [generation.voice_name, words.duration(generation.duration_seconds), words.moment(generation.created_at)];
-  made.textContent = facts.filter(Boolean).join(" · ");
-  const outcome = words.outcome[generation.status];
-  if (outcome) {
-    const state = document.createElement("span");
-    state.className = generation.status === "failed" ? "wrong" : "";
-    const why = generation.status === "failed" && generation.error_message ? `: ${generation.error_message}` : "";
-    state.textContent = ` · ${outcome}${why}`;
-    made.append(state);
+  show() {
+    const { generations, pagination } = this.shown;
+    const entries = generations.filter((each) => !isDeleted(each.id));
+    showList(list, entries, (generation) => historyEntry(generation, this.acts(generation)));
+    list.hidden = entries.length === 0;
+    const filtered = search.value || status.value !== "all";
+    note(empty, entries.length ? null : filtered ? words.history.none : words.history.empty);
+    this.pager.show(pagination.page, pagination.pages);
   }
-  return made;
-}
 
-// Nothing brings a deleted one back, so it takes two clicks.
-function deleteButton(excerptOf, act) {
-  const made = button("Delete", excerptOf, () => {
-    if (made.classList.contains("sure")) return act();
-    made.classList.add("sure");
-    made.textContent = "Really?";
-    made.setAttribute("aria-label", `Really delete: ${excerptOf}`);
-  });
-  made.addEventListener("blur", () => {
-    made.classList.remove("sure");
-    made.textContent = "Delete";
-    made.setAttribute("aria-label", `Delete: ${excerptOf}`);
-  });
-  return made;
-}
+  acts(generation) {
+    return {
+      play: () => this.player.playGeneration(generation),
+      download: () => saveFile(generation.audio_path).catch((error) => complainOf(error)),
+      again: async () => {
+        try {
+          this.onAgain(await api.again(generation.id));
+        } catch (error) {
+          complainOf(error);
+        }
+      },
+      remove: () => this.remove(generation),
+    };
+  }
 
-function button(name, excerptOf, act) {
-  const made = document.createElement("button");
-  made.type = "button";
-  made.className = "plain";
-  made.textContent = name;
-  made.setAttribute("aria-label", `${name}: ${excerptOf}`);
-  made.addEventListener("click", act);
-  return made;
+  remove(generation) {
+    this.player.forget(generation.id);
+    deleteLater({
+      id: generation.id,
+      name: excerpt(generation.text),
+      send: (keepalive) => api.deleteGeneration(generation.id, keepalive),
+      changed: (sent) => {
+        if (sent) tabs.tell("history");
+        if (sent || !this.shown) this.refresh();
+        else this.show();
+      },
+    });
+    byId("content").focus({ preventScroll: true });
+  }
 }

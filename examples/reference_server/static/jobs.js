@@ -1,149 +1,145 @@
-// What is in progress: one card for each task, polled when the server says it is worth while.
+// All jobs in progress, whoever began them and wherever: the server's list says which there are.
 
 import * as api from "./api.js";
-import * as words from "./words.js";
+import { byId } from "./elements.js";
+import { JobCard, titleOf } from "./job-card.js";
+import { complainOf } from "./messages.js";
+import { Poller } from "./poller.js";
+import { presence } from "./presence.js";
+import { tabs } from "./tabs.js";
+import { views } from "./views.js";
+import { words } from "./words.js";
 
-const LONGEST_WAIT_MS = 10_000;
+const LOOK_MS = 20_000;
 
-export class Jobs {
-  constructor({ section, list, announcer, onEnd }) {
-    this.section = section;
-    this.list = list;
-    this.announcer = announcer;
-    this.onEnd = onEnd;
-    this.cards = new Map();
+const [section, list, announcer] = ["active", "active-list", "announcer"].map(byId);
+
+// Events: `news` and `end`, each with {task, mine} as its detail; `task` is null at the end of one that was deleted.
+export class Jobs extends EventTarget {
+  constructor({ onOpen }) {
+    super();
+    this.onOpen = onOpen;
+    this.running = new Map();
+    this.mine = new Set();
+    this.ended = new Set();
+    this.looking = null;
     setInterval(() => this.tick(), 1000);
-    // A hidden page's timers are slowed down; whoever comes back wants to see how things are now.
-    document.addEventListener("visibilitychange", () => {
-      if (!document.hidden) for (const id of this.cards.keys()) this.poll(id);
-    });
+    setInterval(() => { if (!presence.away) this.look().catch(() => {}); }, LOOK_MS);
+    presence.addEventListener("back", () => this.resume());
+    presence.addEventListener("away", () => { for (const { poller } of this.running.values()) poller.pause(); });
+    tabs.addEventListener("jobs", () => this.look().catch(() => {}));
+  }
+
+  // Takes up what the server has in progress and isn't shown yet. Several calls at once share one request.
+  look() {
+    this.looking ??= this.read().finally(() => { this.looking = null; });
+    return this.looking;
+  }
+
+  async read() {
+    for (const task of (await api.activeTasks()).toReversed()) this.follow(task);
+  }
+
+  resume() {
+    for (const { poller } of this.running.values()) poller.ask();
+    this.look().catch(() => {});
+  }
+
+  // A job that this tab began.
+  async begin(id) {
+    this.mine.add(id);
+    tabs.tell("jobs");
+    try {
+      this.follow(await api.task(id));
+    } catch {
+      // It runs all the same; the list finds it.
+      this.look().catch(() => {});
+    }
   }
 
   follow(task) {
-    if (this.cards.has(task.id)) return;
-    const card = new Card(task, () => this.cancel(task.id));
-    this.cards.set(task.id, card);
-    this.list.prepend(card.element);
-    this.section.hidden = false;
-    this.show(task);
-    this.pollIn(task.id, task.poll_after_ms);
-  }
-
-  pollIn(id, delay) {
-    const card = this.cards.get(id);
-    clearTimeout(card.timer);
-    card.timer = setTimeout(() => this.poll(id), delay);
-  }
-
-  async poll(id) {
-    const card = this.cards.get(id);
-    if (!card || card.polling) return;
-    clearTimeout(card.timer);
-    card.polling = true;
-    try {
-      this.show(await api.task(id));
-      card.failures = 0;
-    } catch (error) {
-      this.missed(id, error);
-    }
-    card.polling = false;
-  }
-
-  missed(id, error) {
-    const card = this.cards.get(id);
-    if (!card) return;
-    if (!error.passing) {
-      // Deleted from another window: there is nothing left to follow.
-      this.end(id, null);
-      return;
-    }
-    card.failures += 1;
-    card.say("The server doesn't answer; still trying");
-    this.pollIn(id, error.retryAfter ? error.retryAfter * 1000 : Math.min(1000 * 2 ** card.failures, LONGEST_WAIT_MS));
-  }
-
-  show(task) {
-    const card = this.cards.get(task.id);
-    if (!card) return;
+    if (this.running.has(task.id) || this.ended.has(task.id)) return;
     if (task.poll_after_ms === null) {
       this.end(task.id, task);
       return;
     }
-    const phase = words.phase(task.provider_status);
-    if (card.say(phase)) this.announcer.textContent = phase;
-    card.progress(task.progress);
-    if (card.polling) this.pollIn(task.id, task.poll_after_ms);
+    const card = new JobCard(task, { cancel: () => this.cancel(task.id), open: () => this.onOpen(task) });
+    const poller = new Poller(task, {
+      onNews: (news) => this.heard(news),
+      onSilence: (at) => card.silent(at),
+      onGone: () => this.end(task.id, null),
+    });
+    this.running.set(task.id, { task, card, poller });
+    list.prepend(card.element);
+    this.counted();
+    this.tell("news", task);
+  }
+
+  heard(task) {
+    const job = this.running.get(task.id);
+    if (!job) return;
+    if (task.poll_after_ms === null) {
+      this.end(task.id, task);
+      return;
+    }
+    const before = job.card.word;
+    job.task = task;
+    job.card.show(task);
+    if (job.card.word !== before) announcer.textContent = job.card.word;
+    this.tell("news", task);
   }
 
   async cancel(id) {
-    const card = this.cards.get(id);
-    card.button.disabled = true;
+    const job = this.running.get(id);
+    if (!job || job.cancelling) return;
+    job.cancelling = true;
+    job.card.cancelling(true);
     try {
       await api.cancelTask(id);
     } catch (error) {
       // Refused because it ended a moment ago: the poll shows how.
-      if (error.passing) card.say(error.message);
-      card.button.disabled = false;
+      if (![400, 404, 409].includes(error.status)) complainOf(error, () => this.cancel(id));
     }
-    await this.poll(id);
+    job.cancelling = false;
+    job.card.cancelling(false);
+    await job.poller.ask();
   }
 
   end(id, task) {
-    const card = this.cards.get(id);
-    clearTimeout(card.timer);
-    card.element.remove();
-    this.cards.delete(id);
-    this.section.hidden = this.cards.size === 0;
-    this.onEnd(task);
+    const job = this.running.get(id);
+    this.ended.add(id);
+    if (job) {
+      job.poller.stop();
+      if (job.card.element.contains(document.activeElement)) byId("content").focus({ preventScroll: true });
+      job.card.element.remove();
+      this.running.delete(id);
+      this.counted();
+    }
+    tabs.tell("history");
+    this.tell("end", task, job?.task);
+  }
+
+  // Somebody else is signed in: nothing here is theirs.
+  forget() {
+    for (const { poller, card } of this.running.values()) {
+      poller.stop();
+      card.element.remove();
+    }
+    this.running.clear();
+    this.counted();
+  }
+
+  tell(event, task, last = task) {
+    const title = last ? titleOf(last) : words.history.untitled;
+    this.dispatchEvent(new CustomEvent(event, { detail: { task, id: last?.id, title, mine: this.mine.has(last?.id) } }));
+  }
+
+  counted() {
+    section.hidden = this.running.size === 0;
+    views.countJobs(this.running.size);
   }
 
   tick() {
-    for (const card of this.cards.values()) card.tick();
+    if (!document.hidden) for (const { card } of this.running.values()) card.tick();
   }
-}
-
-class Card {
-  constructor(task, cancel) {
-    this.began = Date.parse(task.created_at);
-    this.failures = 0;
-    this.polling = false;
-    this.element = document.createElement("li");
-    this.element.className = "job card";
-    this.phase = element("span", "phase");
-    this.elapsed = element("span", "elapsed quiet");
-    this.bar = document.createElement("progress");
-    this.bar.setAttribute("aria-label", "Progress");
-    this.button = element("button", "plain", "Cancel");
-    this.button.type = "button";
-    this.button.addEventListener("click", cancel);
-    const state = element("p");
-    state.append(this.phase, " ", this.elapsed);
-    const excerpt = element("p", "excerpt", task.text_preview ?? "");
-    excerpt.dir = "auto";
-    this.element.append(excerpt, state, this.button, this.bar);
-    this.tick();
-  }
-
-  say(phase) {
-    if (this.phase.textContent === phase) return false;
-    this.phase.textContent = phase;
-    return true;
-  }
-
-  progress(value) {
-    if (value === null) this.bar.removeAttribute("value");
-    else this.bar.value = value;
-  }
-
-  tick() {
-    const seconds = Math.max(0, Math.round((Date.now() - this.began) / 1000));
-    this.elapsed.textContent = `${seconds} s`;
-  }
-}
-
-function element(name, className = "", text = "") {
-  const made = document.createElement(name);
-  made.className = className;
-  made.textContent = text;
-  return made;
 }

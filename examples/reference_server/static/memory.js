@@ -1,6 +1,8 @@
 // What this browser remembers. It may refuse to (blocked site data, a full store): then the page remembers by
 // itself, for as long as it is open.
 
+const OURS = "ttsorch.";
+
 class Memory {
   constructor(storage) {
     this.storage = storage;
@@ -21,6 +23,17 @@ class Memory {
       this.kept.delete(name);
     } catch {
       this.kept.set(name, value);
+    }
+  }
+
+  // All that this page has kept; other pages of this host have names of their own.
+  forget() {
+    this.kept.clear();
+    try {
+      const storage = this.storage();
+      for (const name of Object.keys(storage)) if (name.startsWith(OURS)) storage.removeItem(name);
+    } catch {
+      // What can't be looked at holds nothing of ours.
     }
   }
 }

@@ -1,72 +1,107 @@
-// One player for everything that can be heard.
+// The player at the bottom of every view: one for everything that can be heard.
 
 import * as api from "./api.js";
-import * as words from "./words.js";
+import { AudioControls } from "./audio-controls.js";
+import { byId, onPress } from "./elements.js";
+import { explain } from "./failures.js";
+import { note } from "./messages.js";
+import { words } from "./words.js";
+
+const [section, title, notice, download] = ["player", "player-text", "player-notice", "player-download"].map(byId);
 
 export class Player {
-  constructor({ section, text, about, audio, download, notice }) {
-    Object.assign(this, { section, text, about, audio, notice });
-    this.path = null;
+  constructor() {
+    this.controls = new AudioControls(byId("player-controls"));
+    this.sound = null;
     this.renewed = false;
-    download.addEventListener("click", () => this.save());
-    audio.addEventListener("error", () => this.renew());
-    audio.addEventListener("playing", () => { this.renewed = false; });
+    onPress(download, () => this.save(this.sound.path));
+    byId("player-close").addEventListener("click", () => this.close());
+    this.controls.audio.addEventListener("error", () => this.renew());
+    this.controls.audio.addEventListener("playing", () => { this.renewed = false; });
+    new ResizeObserver(() => this.makeRoom()).observe(section);
   }
 
-  async load(generation, { play }) {
-    this.path = generation.audio_path;
-    this.section.hidden = false;
-    this.text.textContent = generation.text;
-    this.about.textContent = [generation.voice_name, words.duration(generation.duration_seconds)].filter(Boolean).join(" · ");
-    this.section.scrollIntoView({ block: "nearest" });
+  get playing() { return this.sound !== null && !this.controls.audio.paused; }
+
+  playGeneration(generation, { play = true } = {}) {
+    return this.load({ id: generation.id, path: generation.audio_path, title: generation.text, length: generation.duration_seconds, saved: true }, play);
+  }
+
+  playVoice(voice) {
+    return this.load({ id: voice.id, path: api.voicePreviewPath(voice.id), title: words.player.voice(voice.name), length: null, saved: false }, true);
+  }
+
+  async load(sound, play) {
+    this.sound = sound;
+    this.renewed = false;
+    section.hidden = false;
+    title.textContent = sound.title;
+    title.title = sound.title.slice(0, 500);
+    download.hidden = !sound.saved;
+    this.controls.clear();
     await this.open();
-    // Browsers may refuse to play before the user has touched the page; the controls are there.
-    if (play) await this.audio.play().catch(() => {});
+    if (play && this.sound === sound && notice.hidden) await this.controls.start();
   }
 
   async open() {
-    this.notice.hidden = true;
+    const sound = this.sound;
+    note(notice, null);
     try {
-      this.audio.src = await api.signedUrl(this.path);
+      const link = await api.audioLink(sound.path);
+      if (this.sound === sound) this.controls.load(link, sound.length);
     } catch (error) {
-      this.complain(error.message);
+      if (this.sound === sound) note(notice, explain(error));
     }
   }
 
   // A signed URL lives for an hour; a page may stay open for longer.
   async renew() {
+    if (!this.sound || !this.controls.audio.getAttribute("src")) return;
     if (this.renewed) {
-      this.complain("This audio can't be played here. Download it and try another player.");
+      note(notice, words.player.broken);
       return;
     }
     this.renewed = true;
-    const at = this.audio.currentTime;
+    const [at, was] = [this.controls.audio.currentTime, !this.controls.audio.paused];
     await this.open();
-    this.audio.currentTime = at;
+    if (at) this.controls.seek(at);
+    if (was) await this.controls.start();
   }
 
-  async save() {
+  // With a name that the server makes from the text.
+  async save(path) {
+    note(notice, null);
     try {
-      const link = document.createElement("a");
-      link.href = await api.signedUrl(this.path, { download: true });
-      link.download = "";
-      link.click();
+      await saveFile(path);
     } catch (error) {
-      this.complain(error.message);
+      note(notice, explain(error));
     }
   }
 
-  // The generation was deleted: its audio is gone.
-  forget(generation) {
-    if (generation.audio_path !== this.path) return;
-    this.path = null;
-    this.section.hidden = true;
-    this.audio.pause();
-    this.audio.removeAttribute("src");
+  // What was deleted can't be heard any more.
+  forget(id) {
+    if (this.sound?.id === id) this.close();
   }
 
-  complain(message) {
-    this.notice.textContent = message;
-    this.notice.hidden = false;
+  close() {
+    const focused = section.contains(document.activeElement);
+    this.sound = null;
+    this.controls.clear();
+    section.hidden = true;
+    if (focused) byId("content").focus({ preventScroll: true });
   }
+
+  // The end of the page stays above the player.
+  makeRoom() {
+    document.documentElement.style.setProperty("--docked", `${section.offsetHeight}px`);
+  }
+}
+
+export async function saveFile(audioPath) {
+  const link = document.createElement("a");
+  link.href = await api.audioLink(api.downloadPath(audioPath));
+  link.download = "";
+  document.body.append(link);
+  link.click();
+  link.remove();
 }

@@ -1,15 +1,16 @@
 // One text field that is both the choice and the search over it (the ARIA combobox pattern).
 
-const SHOWN = 200;
+import { catalog, matching } from "./catalog.js";
+import { element } from "./elements.js";
+import { words } from "./words.js";
 
 export class VoicePicker {
   constructor(input, list) {
-    this.input = input;
-    this.list = list;
-    this.voices = [];
+    Object.assign(this, { input, list });
+    this.options = new Map();
     this.found = [];
     this.chosen = null;
-    this.marked = 0;
+    this.marked = -1;
     input.addEventListener("focus", () => { input.select(); this.open(""); });
     input.addEventListener("click", () => { if (list.hidden) this.open(""); });
     input.addEventListener("input", () => this.open(input.value));
@@ -20,44 +21,48 @@ export class VoicePicker {
     list.addEventListener("click", (event) => this.pick(event.target.closest("[role=option]")?.dataset.id));
   }
 
-  fill(voices, id) {
-    this.voices = voices;
-    this.input.placeholder = voices.length ? "Search voices" : "No voices";
-    this.choose(voices.find((voice) => voice.id === id) ?? voices[0] ?? null);
+  // Shows the catalog's voices; those that can't speak here come last.
+  fill(id) {
+    const usable = catalog.voices.filter((voice) => catalog.usable(voice));
+    this.voices = [...usable, ...catalog.voices.filter((voice) => !catalog.usable(voice))];
+    this.options.clear();
+    this.input.placeholder = usable.length ? words.picker.search : words.picker.empty;
+    const english = usable.find((voice) => /^en(glish)?\b/i.test(voice.language));
+    this.choose(usable.find((voice) => voice.id === id) ?? english ?? usable[0] ?? null);
+    if (!this.list.hidden) this.open(this.input.value);
   }
 
   choose(voice) {
     this.chosen = voice;
-    this.input.value = voice?.name ?? "";
+    if (this.list.hidden || document.activeElement !== this.input) this.input.value = voice?.name ?? "";
     this.input.title = voice ? `${voice.name}, ${voice.language}` : "";
   }
 
   pick(id) {
-    const voice = this.voices.find((each) => each.id === id);
-    if (!voice) return;
-    this.choose(voice);
+    const voice = catalog.find(id);
+    if (!voice || !catalog.usable(voice)) return;
     this.close();
+    this.choose(voice);
+    this.input.value = voice.name;
     this.input.dispatchEvent(new Event("change"));
   }
 
   open(search) {
-    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-    this.found = this.voices
-      .filter((voice) => words.every((word) => `${voice.name} ${voice.language}`.toLowerCase().includes(word)))
-      .slice(0, SHOWN);
-    const current = this.found.indexOf(this.chosen);
-    this.marked = search || current < 0 ? 0 : current;
-    this.list.replaceChildren(...this.found.map((voice) => option(voice)));
-    if (!this.found.length) this.list.append(nothing());
+    const fits = matching(search);
+    this.found = (this.voices ?? []).filter(fits);
+    const shown = this.found.map((voice) => this.option(voice));
+    this.list.replaceChildren(...(shown.length ? shown : [nothing()]));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
-    this.mark(this.marked);
-    this.center(this.list.children[this.marked]);
+    const current = this.found.indexOf(this.chosen);
+    this.mark(search || current < 0 ? this.found.findIndex((voice) => catalog.usable(voice)) : current);
+    this.center();
   }
 
-  // By hand: scrollIntoView would move the whole page too.
-  center(item) {
-    this.list.scrollTop = item.offsetTop - (this.list.clientHeight - item.offsetHeight) / 2;
+  // Made once: the list is shown again with every key.
+  option(voice) {
+    if (!this.options.has(voice.id)) this.options.set(voice.id, option(voice));
+    return this.options.get(voice.id);
   }
 
   close() {
@@ -67,24 +72,42 @@ export class VoicePicker {
     this.input.value = this.chosen?.name ?? "";
   }
 
+  // By hand: scrollIntoView would move the whole page too.
+  center() {
+    const item = this.list.children[Math.max(0, this.marked)];
+    this.list.scrollTop = item.offsetTop - (this.list.clientHeight - item.offsetHeight) / 2;
+  }
+
   mark(index) {
-    if (!this.found.length) return;
-    this.marked = (index + this.found.length) % this.found.length;
-    const options = this.list.children;
-    for (const each of options) each.setAttribute("aria-selected", "false");
-    const current = options[this.marked];
+    const before = this.list.querySelector("[aria-selected=true]");
+    before?.setAttribute("aria-selected", "false");
+    this.marked = index;
+    const current = this.found.length ? this.list.children[index] : undefined;
+    if (!current) {
+      this.input.removeAttribute("aria-activedescendant");
+      return;
+    }
     current.setAttribute("aria-selected", "true");
-    current.scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-activedescendant", current.id);
   }
 
+  // To the next one, in a circle, with those that can't be chosen: their reason can be read.
+  step(by) {
+    if (!this.found.length) return;
+    this.mark((this.marked + by + this.found.length) % this.found.length);
+    const item = this.list.children[this.marked];
+    if (item.offsetTop < this.list.scrollTop) this.list.scrollTop = item.offsetTop;
+    const below = item.offsetTop + item.offsetHeight - this.list.clientHeight;
+    if (below > this.list.scrollTop) this.list.scrollTop = below;
+  }
+
   key(event) {
-    if (event.ctrlKey || event.metaKey) return;
+    if (event.ctrlKey || event.metaKey || event.isComposing) return;
     const closed = this.list.hidden;
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
       if (closed) this.open("");
-      else this.mark(this.marked + (event.key === "ArrowDown" ? 1 : -1));
+      else this.step(event.key === "ArrowDown" ? 1 : -1);
     } else if (event.key === "Enter" && !closed) {
       event.preventDefault();
       this.pick(this.found[this.marked]?.id);
@@ -96,23 +119,23 @@ export class VoicePicker {
 }
 
 function option(voice) {
-  const item = document.createElement("li");
-  item.id = `voice-${voice.id}`;
-  item.dataset.id = voice.id;
-  item.setAttribute("role", "option");
-  const name = document.createElement("span");
-  name.textContent = voice.name;
-  const language = document.createElement("span");
-  language.className = "quiet";
-  // Many an engine names its voices after their languages; once is enough.
-  language.textContent = voice.name.toLowerCase().startsWith(voice.language.toLowerCase()) ? "" : voice.language;
-  item.append(name, language);
+  const usable = catalog.usable(voice);
+  const item = element("li", { id: `voice-${voice.id}`, role: "option", "aria-selected": "false", data: { id: voice.id } });
+  // Many an engine names its voices after their languages; to see it once is enough.
+  const twice = voice.name.toLowerCase().startsWith(voice.language.toLowerCase());
+  item.append(
+    element("span", { className: "name", text: voice.name, dir: "auto" }),
+    element("span", { className: "visually-hidden", text: ", " }),
+    element("span", { className: twice ? "visually-hidden" : "quiet", text: voice.language }),
+  );
+  if (!usable) {
+    item.setAttribute("aria-disabled", "true");
+    const why = words.picker.foreign(voice.tts_provider, catalog.provider);
+    item.append(element("span", { className: "why quiet", text: ` (${why})` }));
+  }
   return item;
 }
 
 function nothing() {
-  const item = document.createElement("li");
-  item.className = "none";
-  item.textContent = "No voice has such a name.";
-  return item;
+  return element("li", { className: "none", role: "option", "aria-disabled": "true", "aria-selected": "false", text: words.picker.none });
 }

@@ -1,0 +1,161 @@
+// A voice from a recording: a file or the microphone, a transcript, a name.
+
+import { AudioControls } from "./audio-controls.js";
+import { catalog } from "./catalog.js";
+import { UnusableClip, clipOf, mostBytes, recordedClip } from "./clip.js";
+import { Cloning } from "./cloning.js";
+import { countDown } from "./countdown.js";
+import { busy, byId, isBusy, onPress } from "./elements.js";
+import { explain } from "./failures.js";
+import * as formats from "./formats.js";
+import { note, tell } from "./messages.js";
+import { CannotRecord, Recorder } from "./recorder.js";
+import { offerLanguages } from "./speak-form.js";
+import { tabs } from "./tabs.js";
+import { BYTES_PER_SECOND } from "./wav.js";
+import { words } from "./words.js";
+
+const [dialog, form, name, language, file, transcript] = ["clone", "clone-form", "clone-name", "clone-language", "clone-file", "clone-transcript"].map(byId);
+const [record, facts, notice, state, bar, create] = ["clone-record", "clone-facts", "clone-notice", "clone-state", "clone-progress", "clone-create"].map(byId);
+
+const mostSeconds = () => Math.min(180, Math.floor(mostBytes() / BYTES_PER_SECOND));
+
+export class CloneDialog {
+  constructor() {
+    this.controls = new AudioControls(byId("clone-audio"));
+    this.recorder = new Recorder();
+    this.clip = null;
+    this.stopCounting = () => {};
+    this.controls.audio.addEventListener("loadedmetadata", () => this.showFacts());
+    file.addEventListener("change", () => this.choose());
+    onPress(record, () => (this.recorder.running ? this.stop() : this.record()));
+    form.addEventListener("submit", (event) => { event.preventDefault(); this.create(); });
+    form.addEventListener("input", () => note(notice, null));
+    dialog.querySelector(".close").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => this.closed());
+  }
+
+  open() {
+    offerLanguages(language);
+    byId("clone-limit").textContent = words.clone.limit(formats.size(mostBytes()));
+    dialog.showModal();
+    name.focus();
+  }
+
+  // What was written stays for the next time; the microphone is let go of.
+  closed() {
+    this.stopCounting();
+    this.controls.audio.pause();
+    if (this.recorder.running) this.recorder.discard();
+    record.textContent = words.clone.record;
+    this.showFacts();
+  }
+
+  async choose() {
+    const chosen = file.files[0];
+    if (!chosen) return;
+    state.textContent = words.clone.preparing;
+    await this.take(() => clipOf(chosen));
+    state.textContent = "";
+  }
+
+  async record() {
+    note(notice, null);
+    try {
+      await this.recorder.start();
+    } catch (error) {
+      if (!(error instanceof CannotRecord)) throw error;
+      note(notice, error.message);
+      return;
+    }
+    this.controls.audio.pause();
+    record.textContent = words.clone.stop;
+    const most = mostSeconds();
+    this.stopCounting = countDown(most, (left) => { facts.textContent = words.clone.listening(formats.clock(most - left), formats.clock(most)); }, () => this.stop());
+  }
+
+  async stop() {
+    this.stopCounting();
+    record.textContent = words.clone.record;
+    if (!this.recorder.running) return;
+    file.value = "";
+    await this.take(async () => recordedClip(await this.recorder.stop()));
+  }
+
+  async take(make) {
+    note(notice, null);
+    this.clip = null;
+    this.controls.clear();
+    try {
+      this.clip = await make();
+      this.cloning = new Cloning(this.clip.blob);
+      if (this.url) URL.revokeObjectURL(this.url);
+      this.url = URL.createObjectURL(this.clip.blob);
+      this.controls.load(this.url);
+    } catch (error) {
+      if (!(error instanceof UnusableClip || error instanceof CannotRecord)) throw error;
+      note(notice, error.message);
+    }
+    this.showFacts();
+  }
+
+  showFacts() {
+    byId("clone-audio").hidden = this.clip === null;
+    const length = this.clip && this.controls.length ? formats.span(this.controls.length) : "";
+    facts.textContent = this.clip ? words.clone.facts([...this.clip.facts, length]) : "";
+  }
+
+  isReady() {
+    const missing = [
+      [name.value.trim(), words.clone.nameMissing, name],
+      [this.clip, words.clone.recordingMissing, file],
+      [transcript.value.trim(), words.clone.transcriptMissing, transcript],
+    ].find(([there]) => !there);
+    if (!missing) return true;
+    note(notice, missing[1]);
+    missing[2].focus();
+    return false;
+  }
+
+  async create() {
+    if (isBusy(create)) return;
+    if (this.recorder.running) await this.stop();
+    note(notice, null);
+    if (!this.isReady()) return;
+    busy(create, true);
+    const fields = { name: name.value.trim(), language: language.value, transcript: transcript.value.trim() };
+    try {
+      await this.cloning.run(fields, this.progress());
+      await this.made(fields.name);
+    } catch (error) {
+      note(notice, explain(error));
+    }
+    state.textContent = "";
+    bar.hidden = true;
+    busy(create, false);
+  }
+
+  progress() {
+    const say = (sentence, part) => {
+      state.textContent = sentence;
+      bar.hidden = false;
+      if (part === null) bar.removeAttribute("value");
+      else bar.value = part;
+    };
+    return {
+      uploading: (part) => say(words.clone.uploading, part),
+      making: () => say(words.clone.making, null),
+      waiting: (seconds) => new Promise((resolve) => { countDown(seconds, (left) => say(words.clone.waiting(left), null), resolve); }),
+    };
+  }
+
+  async made(named) {
+    form.reset();
+    this.clip = null;
+    this.controls.clear();
+    dialog.close();
+    tell(words.clone.done(named));
+    tabs.tell("voices");
+    await catalog.refresh();
+  }
+}
