@@ -1,42 +1,43 @@
 """A long road to a server on this machine."""
 
-import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
-from anyio.from_thread import start_blocking_portal
+import anyio
+from anyio.abc import SocketAttribute, SocketStream
+
+from tests.server.vendors import beside
 
 
 @contextmanager
 def slowed(port: int, *, seconds: float) -> Iterator[str]:
-    """The address of a proxy that hands every byte from the page to ``port`` on ``seconds`` later. The
+    """The address of a proxy that hands everything from the page on to ``port`` ``seconds`` later. The
     answers come back at once: one exchange takes that much longer, as over a slow network."""
+    with beside(_proxy(port, seconds)) as address:
+        yield address
 
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, by: float) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while chunk := await reader.read(65_536):
-                due = loop.time() + by
-                await asyncio.sleep(due - loop.time())
-                writer.write(chunk)
-                await writer.drain()
-        except OSError:
-            pass
-        finally:
-            writer.close()
 
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            behind, ahead = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            writer.close()
-            return
-        await asyncio.gather(carry(reader, ahead, seconds), carry(behind, writer, 0))
+@asynccontextmanager
+async def _proxy(port: int, seconds: float) -> AsyncIterator[str]:
+    async def connect(page: SocketStream) -> None:
+        async with page, await anyio.connect_tcp("127.0.0.1", port) as server:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_carry, page, server, seconds)
+                group.start_soon(_carry, server, page, 0)
 
-    async def listen() -> asyncio.Server:
-        return await asyncio.start_server(connect, "127.0.0.1", 0)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    async with listener, anyio.create_task_group() as group:
+        group.start_soon(listener.serve, connect)
+        yield f"http://127.0.0.1:{listener.extra_attributes[SocketAttribute.local_port]()}"
+        group.cancel_scope.cancel()
 
-    with start_blocking_portal() as portal:
-        server = portal.call(listen)
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        portal.call(server.close)
+
+async def _carry(source: SocketStream, target: SocketStream, seconds: float) -> None:
+    """One direction, until either side is gone."""
+    try:
+        async for chunk in source:
+            await anyio.sleep(seconds)
+            await target.send(chunk)
+        await target.send_eof()
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
+        pass

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ from tests.server.vendors import beside
 from ttsorch.testing.fake_dashscope import FakeDashScope, fake_dashscope
 from ttsorch.testing.fake_modal import FakeModal, fake_modal
 from ttsorch.testing.speech import tone_wav
+from ttsorch.testing.vendor_ledger import VendorLedger
 
 MODES = ("local", "modal", "qwen")
 #: What a vendor's fake says: long enough to hear time pass.
@@ -41,12 +43,24 @@ class Vendor(Protocol):
         """Everything that was held is done, and what comes next is done at once."""
 
     def accepted(self, text: str) -> int:
-        """How often the vendor took this text on, and would have been paid."""
+        """How often the vendor took this text on, and would have been paid, since the last owner came."""
+
+    def begin(self) -> None:
+        """A new owner comes."""
+
+
+def since(before: VendorLedger, now: VendorLedger, text: str) -> int:
+    """How often ``text`` is on the bill that wasn't there before."""
+    return now.accepted_texts().count(text) - before.accepted_texts().count(text)
 
 
 class ModalVendor:
     def __init__(self, fake: FakeModal) -> None:
         self.fake = fake
+        self._before = VendorLedger()
+
+    def begin(self) -> None:
+        self._before = replace(self.fake.ledger, accepted=list(self.fake.ledger.accepted))
 
     def hold(self) -> None:
         self.fake.checks_until_done = None
@@ -57,13 +71,17 @@ class ModalVendor:
             self.fake.finish(job_id)
 
     def accepted(self, text: str) -> int:
-        return self.fake.ledger.accepted_texts().count(text)
+        return since(self._before, self.fake.ledger, text)
 
 
 class QwenVendor:
     def __init__(self, fake: FakeDashScope, gate: threading.Event) -> None:
         self.fake = fake
         self._gate = gate
+        self._before = VendorLedger()
+
+    def begin(self) -> None:
+        self._before = replace(self.fake.ledger, accepted=list(self.fake.ledger.accepted))
 
     def hold(self) -> None:
         self._gate.clear()
@@ -72,7 +90,7 @@ class QwenVendor:
         self._gate.set()
 
     def accepted(self, text: str) -> int:
-        return self.fake.ledger.accepted_texts().count(text)
+        return since(self._before, self.fake.ledger, text)
 
 
 class LocalVendor:
@@ -82,6 +100,9 @@ class LocalVendor:
     def __init__(self, stage: "Stage") -> None:
         self._stage = stage
         self._held: list[int] = []
+
+    def begin(self) -> None:
+        """What was there before belongs to others."""
 
     def hold(self) -> None:
         server = self._stage.server.process.pid
@@ -158,6 +179,7 @@ class Stage:
         """The token of somebody who has never been here; where the mode has no voices of its own, with a
         cloned one called "Anna"."""
         self.token = next(self._tokens)
+        self.vendor.begin()
         if self.mode != "local":
             self.clone("Anna")
         return self.token
