@@ -7,19 +7,21 @@ PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WORKERS ?= 2
 # Azure's own emulator is a package for node: where there is npm, `make test` runs the blob suite against it.
 AZURITE := $(if $(shell command -v npm),$(VENV)/.azurite)
+# The page draws waveforms with a package for node; without npm it has a plain bar instead.
+WAVEFORM := $(if $(shell command -v npm),$(VENV)/.waveform)
 AZURITE_BLOB := $(VENV)/azurite/node_modules/.bin/azurite-blob
 
 .PHONY: demo demo-modal demo-qwen test test-deep check bench format clean
 
-demo: $(VENV)/.demo
+demo: $(VENV)/.demo $(WAVEFORM)
 	@exec $(BIN)/python -m examples.reference_server
 
 # The same server as a client of Modal or Qwen, against a fake that needs no account.
-demo-modal demo-qwen: $(VENV)/.demo
+demo-modal demo-qwen: $(VENV)/.demo $(WAVEFORM)
 	@exec $(BIN)/python -m examples.reference_server --offline $(@:demo-%=%)
 
 # By scope: a process runs all tests of a module, which then share what it starts.
-test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE)
+test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE) $(WAVEFORM)
 	TTSORCH_AZURITE="$$(ls $(AZURITE_BLOB) 2>/dev/null)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not deep" --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='*/ttsorch/states.py,*/ttsorch/errors.py,*/ttsorch/capabilities.py,*/ttsorch/orchestrator.py,*/ttsorch/_casting.py,*/ttsorch/_intake.py,*/ttsorch/_driver.py,*/ttsorch/_calls.py,*/ttsorch/_clips.py,*/ttsorch/_steps.py,*/ttsorch/_storing.py,*/ttsorch/_asking.py,*/ttsorch/_journal.py,*/ttsorch/_outbox.py,*/ttsorch/_flights.py,*/ttsorch/_slots.py,*/ttsorch/_announcer.py'
@@ -67,6 +69,13 @@ $(VENV)/.check: pyproject.toml | $(VENV)/.pip
 $(VENV)/.azurite: | $(VENV)/.pip
 	npm install --silent --no-audit --no-fund --prefix $(VENV)/azurite azurite@3.37 \
 		|| echo "Azurite could not be installed: the tests of Azure are left out."
+	@touch $@
+
+# The lock file has its version and its hash.
+$(VENV)/.waveform: examples/reference_server/waveform/package.json examples/reference_server/waveform/package-lock.json | $(VENV)/.pip
+	@mkdir -p $(VENV)/waveform && cp $^ $(VENV)/waveform/
+	npm ci --silent --no-audit --no-fund --ignore-scripts --prefix $(VENV)/waveform \
+		|| echo "wavesurfer.js could not be installed: the page has a plain bar instead of waveforms."
 	@touch $@
 
 # No wheel brings PgBouncer. Where it can't be installed, its tests are skipped, and say so.

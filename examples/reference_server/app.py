@@ -1,10 +1,12 @@
 """How a host puts the contract into its own application; here, beside a page made with Starlette."""
 
+import sys
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
@@ -21,6 +23,10 @@ from ttsorch.contract import ContractHandler
 from ttsorch.orchestrator import Orchestrator
 
 _STATIC = Path(__file__).parent / "static"
+#: Where `make demo` has npm put the one library that the page uses, if there is npm.
+_WAVESURFER = Path(
+    sys.prefix, "waveform", "node_modules", "wavesurfer.js", "dist", "wavesurfer.esm.js"
+)
 
 
 def build_app(config: Config, orchestrator: Orchestrator, signing_key: bytes) -> ASGIApp:
@@ -28,7 +34,9 @@ def build_app(config: Config, orchestrator: Orchestrator, signing_key: bytes) ->
     handler = ContractHandler(
         orchestrator, signing_key=signing_key, trusted_proxies=config.trusted_proxies
     )
-    app = _by_path(asgi_app(handler, authenticator(config.tokens)), _page())
+    # The page only: audio is compressed already, and is asked for in ranges.
+    page = GZipMiddleware(_page())
+    app = _by_path(asgi_app(handler, authenticator(config.tokens)), page)
     if config.tokens is None:
         app = LoopbackGuard(app, config.host)
     app = ServerErrorMiddleware(app, handler=unexpected_failure)
@@ -50,6 +58,7 @@ def _page() -> Starlette:
         routes=[
             # Where the contract's redirect_url leads (R10).
             Route("/generate", _index),
+            Route("/wavesurfer.js", _wavesurfer),
             Mount("/", StaticFiles(directory=_STATIC, html=True)),
         ],
         exception_handlers={HTTPException: framework_failure, Exception: unexpected_failure},
@@ -58,3 +67,10 @@ def _page() -> Starlette:
 
 async def _index(request: Request) -> Response:
     return FileResponse(_STATIC / "index.html")
+
+
+async def _wavesurfer(request: Request) -> Response:
+    """The library, or a module that says that there is none: a 404 would be an error in the browser."""
+    if _WAVESURFER.is_file():
+        return FileResponse(_WAVESURFER, media_type="text/javascript")
+    return Response("export default null;\n", media_type="text/javascript")

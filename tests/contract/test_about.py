@@ -45,8 +45,30 @@ async def test_languages_say_what_the_provider_can_do(
                 "default_generate_mode": "task",
                 "allow_generate_mode_toggle": False,
                 "max_text_chars": 600,
+                "supports_clone": False,
+                "supports_design": False,
+                "max_voice_name_chars": 100,
+                "max_design_chars": 500,
+                "max_clip_bytes": 10 * 1024 * 1024,
+                "clip_formats": ["wav", "mp3", "aac", "ogg", "flac", "m4a"],
             },
         }
+
+
+@pytest.mark.parametrize("cloning", [True, False])
+@pytest.mark.parametrize("design", [True, False])
+@pytest.mark.parametrize("with_voices", [True, False])
+async def test_voices_are_offered_to_be_made_where_they_can_be(
+    cloning: bool, design: bool, with_voices: bool
+) -> None:
+    """Additive to R2: a form is there for what the provider can do and the host can keep."""
+    can = Capabilities(max_text_chars=9, cloning=cloning, design=design, clip_formats=("wav", "mp3"))
+    async with a_world(FakeJobProvider(capabilities=can), with_voices=with_voices) as world:
+        told = (await world.ask("GET", "/api/languages")).json["capabilities"]
+        assert isinstance(told, dict)
+        assert told["supports_clone"] is (cloning and with_voices)
+        assert told["supports_design"] is (design and with_voices)
+        assert told["clip_formats"] == ["wav", "mp3"]
 
 
 async def test_a_host_may_look_its_mode_up_with_each_request() -> None:

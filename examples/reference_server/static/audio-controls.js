@@ -2,6 +2,7 @@
 
 import { button, element } from "./elements.js";
 import * as formats from "./formats.js";
+import { Waveform } from "./waveform.js";
 import { words } from "./words.js";
 
 const STEP_SECONDS = 5;
@@ -13,10 +14,11 @@ export class AudioControls {
   constructor(place) {
     this.audio = element("audio", { preload: "metadata" });
     this.play = button(words.player.play, () => this.toggle(), { className: "play" });
-    this.wave = element("div", { className: "wave" });
+    const wave = element("div", { className: "wave", "aria-hidden": "true" });
     this.slider = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": words.page.position });
     this.time = element("span", { className: "time" });
-    place.append(this.audio, this.play, element("div", { className: "seek" }, this.wave, this.slider), this.time);
+    place.append(this.audio, this.play, element("div", { className: "seek" }, wave, this.slider), this.time);
+    this.waveform = new Waveform(wave, this.audio);
     this.listen();
     this.show();
   }
@@ -37,9 +39,11 @@ export class AudioControls {
     this.known = known;
     this.audio.src = source;
     this.show();
+    this.waveform.draw(source);
   }
 
   clear() {
+    this.waveform.clear();
     this.audio.pause();
     this.audio.removeAttribute("src");
     this.audio.load();

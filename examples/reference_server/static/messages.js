@@ -9,6 +9,15 @@ const MOST = 4;
 
 const region = byId("messages");
 
+// An open dialog makes everything outside of it unreachable: messages go where they can be read and dismissed.
+function settle() {
+  const dialogs = document.querySelectorAll("dialog[open]");
+  const home = dialogs.length ? dialogs[dialogs.length - 1] : document.body;
+  if (region.parentElement !== home) home.append(region);
+}
+
+document.addEventListener("close", settle, { capture: true });
+
 // `action` is {name, act}; `lasts` in milliseconds, null for until somebody dismisses it. Returns what takes it away.
 export function tell(sentence, { action = null, lasts = NEWS_MS, role = "status" } = {}) {
   const toast = element("div", { className: `toast ${role}`, role });
@@ -18,6 +27,7 @@ export function tell(sentence, { action = null, lasts = NEWS_MS, role = "status"
     toast.remove();
   };
   const timer = lasts === null ? null : setTimeout(close, lasts);
+  settle();
   region.append(toast);
   toast.append(element("p", { text: sentence, dir: "auto" }));
   if (action) toast.append(button(action.name, () => { close(); action.act(); }, { className: "small" }));

@@ -4,8 +4,8 @@
 the format of a few bytes, and :func:`content_type_of` the content type of a blob's key.
 """
 
-from ttsorch._audio.formats import AudioFormat, content_type_of
+from ttsorch._audio.formats import EXTENSIONS, AudioFormat, content_type_of
 from ttsorch._audio.gate import AudioGate
 from ttsorch._audio.sniffing import HEAD, sniff
 
-__all__ = ["HEAD", "AudioFormat", "AudioGate", "content_type_of", "sniff"]
+__all__ = ["EXTENSIONS", "HEAD", "AudioFormat", "AudioGate", "content_type_of", "sniff"]

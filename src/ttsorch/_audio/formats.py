@@ -19,6 +19,9 @@ OGG = AudioFormat("Ogg", "ogg", "audio/ogg")
 FLAC = AudioFormat("FLAC", "flac", "audio/flac")
 M4A = AudioFormat("MP4", "m4a", "audio/mp4")
 
+#: Of every format that we know.
+EXTENSIONS = tuple(known.extension for known in (WAV, MP3, AAC, OGG, FLAC, M4A))
+
 _CONTENT_TYPES = {known.extension: known.content_type for known in (WAV, MP3, AAC, OGG, FLAC, M4A)}
 
 

@@ -108,13 +108,25 @@ class DoneResponse(Body):
 
 
 class CapabilitiesBlock(Body):
-    """What a client may offer its user. ``max_text_chars`` counts UTF-16 code units."""
+    """What a client may offer its user. All ``..._chars`` count UTF-16 code units.
+
+    Additive, below the first block: whether voices can be made of a recording (R14, R15) and of a
+    description (R16, R17), and the rules of their forms. ``clip_formats`` are the extensions of the
+    recordings that are taken.
+    """
 
     supports_generate: bool
     supports_generate_stream: bool
     default_generate_mode: str
     allow_generate_mode_toggle: bool
     max_text_chars: int
+
+    supports_clone: bool
+    supports_design: bool
+    max_voice_name_chars: int
+    max_design_chars: int
+    max_clip_bytes: int
+    clip_formats: tuple[str, ...]
 
 
 class LanguagesResponse(Body):
