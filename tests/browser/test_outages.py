@@ -9,6 +9,7 @@ from tests.browser.chromium import CHROMIUM, MISSING
 from tests.browser.conftest import Visits
 from tests.browser.latency import slowed
 from tests.browser.stages import Stage
+from tests.browser.visitor import patience
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
@@ -63,12 +64,13 @@ def test_a_slow_road_only_makes_it_slower(modal: Stage, visits: Visits) -> None:
     """Two seconds later than anywhere else everything comes, once."""
     with slowed(modal.port, seconds=2.0) as address:
         visitor = visits(modal, origin=address)
-        visitor.open()
-        visitor.text.fill(TEXT)
-        visitor.speak_button.dblclick()
-        visitor.text.press("Control+Enter")
+        with patience(visitor, 60_000):
+            visitor.open()
+            visitor.text.fill(TEXT)
+            visitor.speak_button.dblclick()
+            visitor.text.press("Control+Enter")
 
-        expect(visitor.player).to_contain_text(TEXT)
+            expect(visitor.player).to_contain_text(TEXT)
     assert modal.vendor.accepted(TEXT) == 1
 
 

@@ -54,6 +54,7 @@ def test_a_voice_is_cloned_from_a_file(casting: Stage, visits: Visits, clip: Pat
     expect(visitor.voice_entry("My own voice")).to_be_visible()
     visitor.voices.get_by_role("button", name="Preview My own voice").click()
     wait_until_it_plays(visitor.page)
+    visitor.player.get_by_role("button", name="Close player").click()
     visitor.voices.get_by_role("button", name="Speak with My own voice").click()
     expect(visitor.voice).to_have_value(re.compile("My own voice"))
     visitor.speak("It is me.")
@@ -68,7 +69,9 @@ def test_a_voice_is_cloned_from_the_microphone(casting: Stage, visits: Visits) -
 
     dialog.get_by_role("button", name="Record", exact=True).click()
     stop = dialog.get_by_role("button", name="Stop recording")
-    expect(dialog).to_contain_text(re.compile(r"0:0[1-9]|\b[1-9] s"))
+    # Qwen wants three seconds of speech, and a recording can't be hurried.
+    enough = "0:04" if casting.mode == "qwen" else "0:01"
+    expect(dialog).to_contain_text(f"Recording… {enough}")
     stop.click()
     fill_in(dialog, "From the microphone")
     dialog.get_by_role("button", name="Create voice").click()

@@ -1,6 +1,8 @@
 """Somebody at the page. Everything is found as a person finds it, by its role and its accessible name."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from playwright.sync_api import BrowserContext, Locator, Page, ViewportSize, expect
 
@@ -14,6 +16,17 @@ DESKTOP: ViewportSize = {"width": 1100, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
 #: How much of a text is in the name of its buttons.
 _NAMED = 40
+
+
+@contextmanager
+def patience(visitor: "Visitor", milliseconds: int) -> Iterator[None]:
+    """More of it, for a while."""
+    expect.set_options(timeout=milliseconds)
+    visitor.page.set_default_timeout(milliseconds)
+    try:
+        yield
+    finally:
+        expect.set_options(timeout=PATIENCE)
 
 
 class Visitor:
