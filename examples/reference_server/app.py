@@ -69,7 +69,7 @@ async def _index(request: Request) -> Response:
     return FileResponse(_STATIC / "index.html")
 
 
-async def _wavesurfer(request: Request) -> Response:
+def _wavesurfer(request: Request) -> Response:
     """The library, or a module that says that there is none: a 404 would be an error in the browser."""
     if _WAVESURFER.is_file():
         return FileResponse(_WAVESURFER, media_type="text/javascript")

@@ -62,7 +62,9 @@ async def test_voices_are_offered_to_be_made_where_they_can_be(
     cloning: bool, design: bool, with_voices: bool
 ) -> None:
     """Additive to R2: a form is there for what the provider can do and the host can keep."""
-    can = Capabilities(max_text_chars=9, cloning=cloning, design=design, clip_formats=("wav", "mp3"))
+    can = Capabilities(
+        max_text_chars=9, cloning=cloning, design=design, clip_formats=("wav", "mp3")
+    )
     async with a_world(FakeJobProvider(capabilities=can), with_voices=with_voices) as world:
         told = (await world.ask("GET", "/api/languages")).json["capabilities"]
         assert isinstance(told, dict)

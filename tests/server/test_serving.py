@@ -62,7 +62,10 @@ def test_the_page_is_served_under_a_strict_policy(client: httpx.Client) -> None:
     for path in ("/", "/generate?voice=x&text=y"):
         page = client.get(path)
         assert page.status_code == 200
-        assert page.headers["content-security-policy"].startswith("default-src 'self';")
+        policy = page.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self' 'sha256-")
+        assert not re.search(r"unsafe|\*|https?:|data:", policy)
+        assert page.headers["permissions-policy"].startswith("microphone=(self), camera=()")
         assert page.headers["x-content-type-options"] == "nosniff"
         assert not re.search(
             r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?://", page.text
@@ -140,9 +143,63 @@ def test_the_page_takes_text_in_any_direction_and_tokens_that_a_header_can_carry
         assert bool(re.fullmatch(found[1], token)) is good
 
 
+STATIC = ROOT / "examples/reference_server/static"
+IMPORT = re.compile(
+    r'^import .*?from "\./([\w-]+\.js)";|\bimport\("\./([\w-]+\.js)"\)', re.MULTILINE
+)
+
+
+def test_every_module_that_the_page_begins_with_is_asked_for_at_once(client: httpx.Client) -> None:
+    """Else the browser finds them one after the other; what is read later is left out."""
+    page = client.get("/").text
+    scripts = re.findall(r'<script type="module" src="/([^"]+)">', page)
+    begun, found = set(scripts), list(scripts)
+    while found:
+        for at_once, later in IMPORT.findall((STATIC / found.pop()).read_text()):
+            assert later or (STATIC / at_once).is_file()
+            if at_once and at_once not in begun:
+                begun.add(at_once)
+                found.append(at_once)
+    asked = re.findall(r'<link rel="modulepreload" href="/([^"]+)">', page)
+    assert sorted(asked) == sorted(begun - set(scripts))
+
+
+def test_what_index_html_shows_is_among_the_words(client: httpx.Client) -> None:
+    """Its elements name sentences of words.js; none is missing there, and the page has no other."""
+    page = client.get("/").text
+    named = set(re.findall(r'data-say(?:-\w+)?="(\w+)"', page))
+    words = (STATIC / "words.js").read_text()
+    of_the_page = words[words.index("  page: {") : words.index("  speak: {")]
+    assert named <= set(re.findall(r"^    (\w+):", of_the_page, re.MULTILINE))
+    body = re.sub(r"<noscript>.*?</noscript>", "", page[page.index("<body>") :])
+    assert re.sub(r"<[^>]+>", "", body).split() == ["ttsorch"]
+
+
+def test_the_page_is_compressed_and_kept_until_it_changes(client: httpx.Client) -> None:
+    """A second visit costs an answer without a body for each part. Audio isn't compressed: it is asked for
+    in ranges."""
+    for path in ("/", "/app.js", "/views.css"):
+        answer = client.get(path)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["cache-control"] == "no-cache"
+        again = client.get(path, headers={"if-none-match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    assert "content-encoding" not in client.get("/api/voices", params={"per_page": 100}).headers
+
+
+def test_the_waveforms_library_is_a_module_also_where_it_is_not_installed(
+    client: httpx.Client,
+) -> None:
+    """A 404 would be an error in the browser's console."""
+    answer = client.get("/wavesurfer.js")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert re.search(r"export\s*(default null;|\{\s*\w+ as default)", answer.text)
+
+
 def test_what_a_browser_may_refuse_to_keep_is_asked_for_in_one_place() -> None:
     """Looking at a blocked storage throws, so only memory.js, which catches that, does."""
-    scripts = (ROOT / "examples/reference_server/static").glob("*.js")
+    scripts = STATIC.glob("*.js")
     users = {script.name for script in scripts if "Storage" in script.read_text()}
     assert users == {"memory.js"}
 

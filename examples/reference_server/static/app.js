@@ -2,9 +2,7 @@
 
 import * as api from "./api.js";
 import { catalog } from "./catalog.js";
-import { CloneDialog } from "./clone-dialog.js";
-import { DesignDialog } from "./design-dialog.js";
-import { byId, fillWords } from "./elements.js";
+import { byId, onPress } from "./elements.js";
 import { History } from "./history.js";
 import { Jobs } from "./jobs.js";
 import { complain, complainOf, tell, watchForDefects } from "./messages.js";
@@ -15,18 +13,19 @@ import { views } from "./views.js";
 import { Voices } from "./voices.js";
 import { words } from "./words.js";
 
-fillWords();
 watchForDefects();
 
 const announcer = byId("announcer");
 const player = new Player();
-const jobs = new Jobs({ onOpen: (task) => design.open(task) });
+const jobs = new Jobs({ onOpen: openDesign });
 const form = new SpeakForm((id) => jobs.begin(id));
 const history = new History({ player, onAgain: (fields) => form.fill(fields) });
 const voices = new Voices({ player, onSpeakWith: (voice) => form.speakWith(voice) });
-const clone = new CloneDialog();
-const design = new DesignDialog(jobs);
+// Read when somebody wants them first.
+let clone = null;
+let design = null;
 
+jobs.addEventListener("begin", () => history.refresh());
 jobs.addEventListener("end", ({ detail }) => ended(detail));
 session.addEventListener("signed-in", ({ detail }) => {
   byId("sign-out").hidden = false;
@@ -36,8 +35,8 @@ session.addEventListener("signed-in", ({ detail }) => {
   load();
 });
 byId("sign-out").addEventListener("click", () => session.end());
-byId("clone-open").addEventListener("click", () => clone.open());
-byId("design-open").addEventListener("click", () => design.open());
+onPress(byId("clone-open"), openClone);
+onPress(byId("design-open"), () => openDesign());
 catalog.addEventListener("change", () => {
   byId("clone-open").hidden = !catalog.can.supports_clone;
   byId("design-open").hidden = !catalog.can.supports_design;
@@ -46,26 +45,49 @@ catalog.addEventListener("change", () => {
   making.textContent = words.voices.noMaking(catalog.provider);
 });
 
+async function openClone() {
+  try {
+    const { CloneDialog } = await import("./clone-dialog.js");
+    clone ??= new CloneDialog();
+  } catch {
+    complain(words.messages.notLoaded);
+    return;
+  }
+  clone.open();
+}
+
+async function openDesign(task) {
+  try {
+    const { DesignDialog } = await import("./design-dialog.js");
+    design ??= new DesignDialog(jobs);
+  } catch {
+    complain(words.messages.notLoaded);
+    return;
+  }
+  design.open(task);
+}
+
 async function ended({ task, title, mine }) {
   await history.refresh();
   if (task === null) {
     announcer.textContent = words.jobs.gone(title);
   } else if (task.status === "cancelled") {
     tell(words.jobs.cancelled(title));
-  } else if (task.type === "clone") {
-    await catalog.refresh();
   } else if (task.status === "failed") {
     failed(task, title);
+  } else if (task.type === "clone") {
+    await catalog.refresh();
   } else if (task.type === "design_preview") {
-    if (!design.isOpen) tell(words.jobs.readyPreview, { lasts: null, action: { name: words.jobs.listen, act: () => design.open(task) } });
+    if (!design?.isOpen) tell(words.jobs.readyPreview, { lasts: null, action: { name: words.jobs.listen, act: () => openDesign(task) } });
   } else {
     await ready(task, title, mine);
   }
 }
 
 function failed(task, title) {
+  // Whoever is in a dialog reads it there.
+  if (task.type === "design_preview" ? design?.isOpen : task.type === "clone" && clone?.making) return;
   const why = task.error || words.jobs.noReason;
-  if (task.type === "design_preview" && design.isOpen) return;
   complain(task.type === "generate" ? `${words.jobs.failed(title, why)} ${words.jobs.kept}` : words.jobs.failedOther(title, why));
 }
 

@@ -2,7 +2,6 @@
 
 import { button, element } from "./elements.js";
 import * as formats from "./formats.js";
-import { Waveform } from "./waveform.js";
 import { words } from "./words.js";
 
 const STEP_SECONDS = 5;
@@ -18,7 +17,8 @@ export class AudioControls {
     this.slider = element("input", { type: "range", min: 0, max: 1, step: "any", value: 0, "aria-label": words.page.position });
     this.time = element("span", { className: "time" });
     place.append(this.audio, this.play, element("div", { className: "seek" }, wave, this.slider), this.time);
-    this.waveform = new Waveform(wave, this.audio);
+    this.wave = wave;
+    this.waveform = null;
     this.listen();
     this.show();
   }
@@ -34,21 +34,42 @@ export class AudioControls {
     return Number.isFinite(this.audio.duration) ? this.audio.duration : this.known ?? 0;
   }
 
-  // `known`: its length in seconds, if somebody knows before the audio is there.
+  // A URL, or a blob that was made in this page. `known`: its length in seconds, if somebody knows it before.
   load(source, known = null) {
     this.known = known;
-    this.audio.src = source;
+    this.release();
+    if (source instanceof Blob) this.url = URL.createObjectURL(source);
+    this.audio.src = this.url ?? source;
     this.show();
-    this.waveform.draw(source);
+    this.draw(source);
   }
 
   clear() {
-    this.waveform.clear();
+    this.drawing = null;
+    this.waveform?.clear();
     this.audio.pause();
     this.audio.removeAttribute("src");
     this.audio.load();
+    this.release();
     this.known = null;
     this.show();
+  }
+
+  // An ornament, read when there is something to draw; without it the slider is plain.
+  async draw(source) {
+    this.drawing = source;
+    try {
+      const { Waveform } = await import("./waveform.js");
+      this.waveform ??= new Waveform(this.wave, this.audio);
+    } catch {
+      return;
+    }
+    if (this.drawing === source) await this.waveform.draw(source);
+  }
+
+  release() {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.url = null;
   }
 
   // Browsers may refuse to play before the user has touched the page; the button is there.
@@ -84,7 +105,9 @@ export class AudioControls {
     this.slider.max = length || 1;
     this.slider.value = at;
     this.slider.style.setProperty("--done", `${length ? (at / length) * 100 : 0}%`);
-    const [now, total] = [formats.clock(at), formats.clock(Math.round(length))];
+    // What lasts for less than a second lasts, too.
+    const total = formats.clock(length ? Math.max(1, Math.round(length)) : 0);
+    const now = at >= length ? total : formats.clock(at);
     this.slider.setAttribute("aria-valuetext", words.player.position(now, total));
     this.time.textContent = words.player.times(now, total);
   }

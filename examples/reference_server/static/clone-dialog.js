@@ -8,7 +8,7 @@ import { countDown } from "./countdown.js";
 import { busy, byId, isBusy, onPress } from "./elements.js";
 import { explain } from "./failures.js";
 import * as formats from "./formats.js";
-import { note, tell } from "./messages.js";
+import { complain, note, tell } from "./messages.js";
 import { CannotRecord, Recorder } from "./recorder.js";
 import { offerLanguages } from "./speak-form.js";
 import { tabs } from "./tabs.js";
@@ -18,7 +18,8 @@ import { words } from "./words.js";
 const [dialog, form, name, language, file, transcript] = ["clone", "clone-form", "clone-name", "clone-language", "clone-file", "clone-transcript"].map(byId);
 const [record, facts, notice, state, bar, create] = ["clone-record", "clone-facts", "clone-notice", "clone-state", "clone-progress", "clone-create"].map(byId);
 
-const mostSeconds = () => Math.min(180, Math.floor(mostBytes() / BYTES_PER_SECOND));
+// A minute is more than any provider wants.
+const mostSeconds = () => Math.min(60, Math.floor(mostBytes() / BYTES_PER_SECOND));
 
 export class CloneDialog {
   constructor() {
@@ -34,6 +35,9 @@ export class CloneDialog {
     dialog.querySelector(".close").addEventListener("click", () => dialog.close());
     dialog.addEventListener("close", () => this.closed());
   }
+
+  // Whether what becomes of a clone is told here.
+  get making() { return isBusy(create); }
 
   open() {
     offerLanguages(language);
@@ -89,9 +93,7 @@ export class CloneDialog {
     try {
       this.clip = await make();
       this.cloning = new Cloning(this.clip.blob);
-      if (this.url) URL.revokeObjectURL(this.url);
-      this.url = URL.createObjectURL(this.clip.blob);
-      this.controls.load(this.url);
+      this.controls.load(this.clip.blob);
     } catch (error) {
       if (!(error instanceof UnusableClip || error instanceof CannotRecord)) throw error;
       note(notice, error.message);
@@ -128,7 +130,9 @@ export class CloneDialog {
       await this.cloning.run(fields, this.progress());
       await this.made(fields.name);
     } catch (error) {
-      note(notice, explain(error));
+      // It goes on when the dialog is closed.
+      if (dialog.open) note(notice, explain(error));
+      else complain(words.jobs.failedOther(words.jobs.clone, explain(error)));
     }
     state.textContent = "";
     bar.hidden = true;

@@ -2,6 +2,7 @@
 
 import { explain } from "./failures.js";
 import { complain, tell } from "./messages.js";
+import { session } from "./session.js";
 import { words } from "./words.js";
 
 const SECONDS = 8;
@@ -45,9 +46,12 @@ async function finish({ id, name, send, changed }, keepalive) {
 }
 
 // Whoever leaves the page meant what they said.
-window.addEventListener("pagehide", () => {
-  for (const { timer, commit } of waiting.values()) {
+window.addEventListener("pagehide", commitAll);
+session.addEventListener("ending", commitAll);
+
+function commitAll() {
+  for (const { timer, commit } of [...waiting.values()]) {
     clearTimeout(timer);
     commit(true);
   }
-});
+}

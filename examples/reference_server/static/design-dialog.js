@@ -6,7 +6,7 @@ import { catalog } from "./catalog.js";
 import { busy, byId, isBusy, onPress } from "./elements.js";
 import { explain } from "./failures.js";
 import { memory } from "./memory.js";
-import { note, tell } from "./messages.js";
+import { complain, note, tell } from "./messages.js";
 import { offerLanguages } from "./speak-form.js";
 import { tabs } from "./tabs.js";
 import { words } from "./words.js";
@@ -26,7 +26,6 @@ export class DesignDialog {
     this.controls = new AudioControls(byId("design-audio"));
     this.task = null;
     this.attempt = null;
-    this.saved = new Set();
     form.addEventListener("submit", (event) => { event.preventDefault(); this.ask(); });
     form.addEventListener("input", () => note(notice, null));
     onPress(save, () => this.save());
@@ -98,6 +97,7 @@ export class DesignDialog {
     } catch (error) {
       if (!error.open) this.attempt = null;
       this.failed(explain(error));
+      if (!dialog.open) complain(words.jobs.failedOther(words.jobs.design, explain(error)));
     }
   }
 
@@ -164,6 +164,7 @@ export class DesignDialog {
     } catch (error) {
       state.textContent = "";
       note(notice, explain(error));
+      if (!dialog.open) complain(explain(error));
       return;
     }
     await this.made(named);

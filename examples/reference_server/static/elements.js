@@ -55,6 +55,14 @@ export function fillWords(root = document) {
   }
 }
 
+// What `act` removes from the list may have had the focus: it goes to the same place of the entry beside.
+export function removingFrom(list, act) {
+  const item = document.activeElement?.closest("li");
+  const near = item?.parentElement === list ? item.nextElementSibling ?? item.previousElementSibling : null;
+  act();
+  (near?.querySelector(".buttons button:last-child") ?? byId("content")).focus({ preventScroll: true });
+}
+
 // Makes the list's children those of `items`, keeping the nodes that stay the same where they are: nothing flickers,
 // and nobody's focus is lost.
 export function showList(list, items, make) {

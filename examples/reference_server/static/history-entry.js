@@ -9,12 +9,12 @@ export function historyEntry(generation, acts) {
   const short = formats.excerpt(generation.text) || words.history.untitled;
   const done = generation.status === "completed";
   const buttons = element("div", { className: "buttons" });
-  const add = (name, act) => {
-    const made = button(name, () => {}, { className: "small plain", "aria-label": words.history.about(name, short) });
+  const add = (name, act, lead = false) => {
+    const made = button(name, () => {}, { className: lead ? "small plain lead" : "small plain", "aria-label": words.history.about(name, short) });
     onPress(made, async () => act());
     buttons.append(made);
   };
-  if (done) add(words.history.play, acts.play);
+  if (done) add(words.history.play, acts.play, true);
   if (done) add(words.history.download, acts.download);
   add(words.history.again, acts.again);
   add(words.history.delete, acts.remove);

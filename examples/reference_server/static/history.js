@@ -2,11 +2,10 @@
 
 import * as api from "./api.js";
 import { deleteLater, isDeleted } from "./deferred.js";
-import { byId, showList } from "./elements.js";
-import { explain } from "./failures.js";
+import { byId, removingFrom, showList } from "./elements.js";
 import { excerpt } from "./formats.js";
 import { historyEntry } from "./history-entry.js";
-import { complainOf, note } from "./messages.js";
+import { complainOf, note, noteOf } from "./messages.js";
 import { Pager } from "./pager.js";
 import { saveFile } from "./player.js";
 import { tabs } from "./tabs.js";
@@ -62,7 +61,9 @@ export class History {
       note(notice, null);
       this.show();
     } catch (error) {
-      if (error.kind !== "aborted") note(notice, explain(error));
+      if (error.kind === "aborted") return;
+      if (!this.shown) note(empty, null);
+      noteOf(notice, error, () => this.refresh());
     }
   }
 
@@ -93,7 +94,7 @@ export class History {
 
   remove(generation) {
     this.player.forget(generation.id);
-    deleteLater({
+    removingFrom(list, () => deleteLater({
       id: generation.id,
       name: excerpt(generation.text),
       send: (keepalive) => api.deleteGeneration(generation.id, keepalive),
@@ -102,7 +103,6 @@ export class History {
         if (sent || !this.shown) this.refresh();
         else this.show();
       },
-    });
-    byId("content").focus({ preventScroll: true });
+    }));
   }
 }

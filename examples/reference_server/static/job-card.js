@@ -48,9 +48,13 @@ export class JobCard {
 
   tick() {
     set(this.phase, this.sentence());
+    set(this.times, this.nextTry === undefined ? this.elapsed() : "");
+  }
+
+  elapsed() {
     const elapsed = Math.max(0, (Date.now() - this.began) / 1000);
     const shown = formats.span(Math.max(1, Math.floor(elapsed)));
-    set(this.times, elapsed > this.expected ? words.jobs.longer(shown) : words.jobs.times(shown, formats.span(this.expected)));
+    return elapsed > this.expected ? words.jobs.longer(shown) : words.jobs.times(shown, formats.span(this.expected));
   }
 
   sentence() {

@@ -14,7 +14,7 @@ const LOOK_MS = 20_000;
 
 const [section, list, announcer] = ["active", "active-list", "announcer"].map(byId);
 
-// Events: `news` and `end`, each with {task, mine} as its detail; `task` is null at the end of one that was deleted.
+// Events: `begin`, `news` and `end`, each with {task, mine} as its detail; `task` is null at the end of one that was deleted.
 export class Jobs extends EventTarget {
   constructor({ onOpen }) {
     super();
@@ -72,6 +72,7 @@ export class Jobs extends EventTarget {
     this.running.set(task.id, { task, card, poller });
     list.prepend(card.element);
     this.counted();
+    this.tell("begin", task);
     this.tell("news", task);
   }
 

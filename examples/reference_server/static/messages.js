@@ -48,15 +48,24 @@ export function complainOf(error, retry = null) {
   return complain(explain(error), { action });
 }
 
-// In one of the page's own places for it.
-export function note(place, sentence) {
+// In one of the page's own places for it; null takes it away.
+export function note(place, sentence, retry = null) {
   place.hidden = !sentence;
   place.textContent = sentence ?? "";
+  if (sentence && retry) place.append(" ", button(words.messages.tryAgain, retry, { className: "small" }));
+}
+
+// A failure, in its place, with a way to try again where that may help.
+export function noteOf(place, error, retry = null) {
+  note(place, explain(error), error.passing ? retry : null);
 }
 
 // Nothing fails silently, not even a defect of ours.
 export function watchForDefects() {
-  window.addEventListener("error", () => complain(words.messages.unexpected));
+  window.addEventListener("error", (event) => {
+    // A layout that settles in the next frame is none.
+    if (!event.message?.startsWith("ResizeObserver")) complain(words.messages.unexpected);
+  });
   window.addEventListener("unhandledrejection", (event) => {
     if (event.reason?.kind) complainOf(event.reason);
     else complain(words.messages.unexpected);

@@ -5,18 +5,21 @@ const MOST_BYTES = 24 * 1024 * 1024;
 const RATE = 8000;
 const PEAKS = 800;
 
-// {peaks, length}, or null where it would cost too much, or the browser can't. Throws when `signal` is aborted.
+// {peaks, length} of a blob or of what is at a URL; null where that would cost too much. Throws what the browser throws
+// when it can't, or when `signal` is aborted.
 export async function peaksOf(source, signal) {
-  if (navigator.connection?.saveData) return null;
-  const response = await fetch(source, { signal });
-  if (!response.ok || Number(response.headers.get("content-length")) > MOST_BYTES) {
-    await response.body?.cancel();
-    return null;
-  }
-  const bytes = await response.arrayBuffer();
-  if (bytes.byteLength > MOST_BYTES) return null;
+  const bytes = source instanceof Blob ? await source.arrayBuffer() : await fetched(source, signal);
+  if (bytes === null || bytes.byteLength > MOST_BYTES) return null;
   const decoded = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(bytes);
   return { peaks: loudest(decoded.getChannelData(0)), length: decoded.duration };
+}
+
+async function fetched(url, signal) {
+  if (navigator.connection?.saveData) return null;
+  const response = await fetch(url, { signal });
+  if (response.ok && Number(response.headers.get("content-length")) <= MOST_BYTES) return response.arrayBuffer();
+  await response.body?.cancel();
+  return null;
 }
 
 function loudest(samples) {

@@ -3,8 +3,7 @@
 import * as api from "./api.js";
 import { AudioControls } from "./audio-controls.js";
 import { byId, onPress } from "./elements.js";
-import { explain } from "./failures.js";
-import { note } from "./messages.js";
+import { note, noteOf } from "./messages.js";
 import { words } from "./words.js";
 
 const [section, title, notice, download] = ["player", "player-text", "player-notice", "player-download"].map(byId);
@@ -50,7 +49,7 @@ export class Player {
       const link = await api.audioLink(sound.path);
       if (this.sound === sound) this.controls.load(link, sound.length);
     } catch (error) {
-      if (this.sound === sound) note(notice, explain(error));
+      if (this.sound === sound) noteOf(notice, error, () => this.load(sound, true));
     }
   }
 
@@ -74,7 +73,7 @@ export class Player {
     try {
       await saveFile(path);
     } catch (error) {
-      note(notice, explain(error));
+      noteOf(notice, error, () => this.save(path));
     }
   }
 

@@ -29,10 +29,10 @@ class Session extends EventTarget {
 
   // Nothing of one person is left to the next.
   end() {
+    this.dispatchEvent(new Event("ending"));
     memoryOfThisTab.forget();
     memory.forget();
     location.replace("/");
-    location.reload();
   }
 }
 

@@ -24,7 +24,9 @@ export class SpeakForm {
   constructor(onBegun) {
     this.onBegun = onBegun;
     this.stopCounting = () => {};
-    text.value = memory.recall(REMEMBERED.draft) ?? "";
+    // Somebody may have written something before this was here.
+    text.value ||= memory.recall(REMEMBERED.draft) ?? "";
+    submit.disabled = false;
     tryAgain.textContent = words.messages.tryAgain;
     this.listen();
     this.changed();
@@ -72,6 +74,7 @@ export class SpeakForm {
   complain(sentence, { retry = false } = {}) {
     note(notice, sentence);
     tryAgain.hidden = !retry;
+    if (sentence) notice.scrollIntoView({ block: "nearest" });
   }
 
   refuse(sentence, field) {

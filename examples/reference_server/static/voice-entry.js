@@ -9,17 +9,17 @@ export function voiceEntry(voice, acts) {
   const usable = catalog.usable(voice);
   const own = voice.source !== "builtin";
   const buttons = element("div", { className: "buttons" });
-  const add = (name, label, act) => {
-    const made = button(name, () => {}, { className: "small plain", "aria-label": label });
+  const add = (name, label, act, lead = false) => {
+    const made = button(name, () => {}, { className: lead ? "small plain lead" : "small plain", "aria-label": label });
     onPress(made, async () => act());
     buttons.append(made);
     return made;
   };
-  if (usable) add(words.voices.speak, words.voices.speakWith(voice.name), acts.speak);
+  if (usable) add(words.voices.speak, words.voices.speakWith(voice.name), acts.speak, true);
   if (own) add(words.voices.previewShort, words.voices.preview(voice.name), acts.preview);
   if (own) add(words.voices.deleteShort, words.voices.delete(voice.name), acts.remove);
   return element("li", {}, element("article", { className: `entry voice${usable ? "" : " foreign"}`, "aria-label": voice.name },
-    element("p", { className: "excerpt name", dir: "auto", text: voice.name }),
+    element("p", { className: "excerpt name" }, element("bdi", { text: voice.name })),
     facts(voice, usable),
     buttons,
   ));

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { catalog, matching } from "./catalog.js";
 import { deleteLater } from "./deferred.js";
-import { byId, showList } from "./elements.js";
+import { byId, removingFrom, showList } from "./elements.js";
 import { complainOf, note } from "./messages.js";
 import { Pager } from "./pager.js";
 import { tabs } from "./tabs.js";
@@ -48,7 +48,7 @@ export class Voices {
 
   remove(voice) {
     this.player.forget(voice.id);
-    deleteLater({
+    removingFrom(list, () => deleteLater({
       id: voice.id,
       name: voice.name,
       send: (keepalive) => api.deleteVoice(voice.id, keepalive),
@@ -59,7 +59,6 @@ export class Voices {
           catalog.refresh().catch((error) => complainOf(error));
         }
       },
-    });
-    byId("content").focus({ preventScroll: true });
+    }));
   }
 }
