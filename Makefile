@@ -11,7 +11,7 @@ AZURITE := $(if $(shell command -v npm),$(VENV)/.azurite)
 WAVEFORM := $(if $(shell command -v npm),$(VENV)/.waveform)
 AZURITE_BLOB := $(VENV)/azurite/node_modules/.bin/azurite-blob
 
-.PHONY: demo demo-modal demo-qwen test test-deep check bench format clean
+.PHONY: demo demo-modal demo-qwen test test-deep screenshots check bench format clean
 
 demo: $(VENV)/.demo $(WAVEFORM)
 	@exec $(BIN)/python -m examples.reference_server
@@ -21,13 +21,17 @@ demo-modal demo-qwen: $(VENV)/.demo $(WAVEFORM)
 	@exec $(BIN)/python -m examples.reference_server --offline $(@:demo-%=%)
 
 # By scope: a process runs all tests of a module, which then share what it starts.
-test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE) $(WAVEFORM)
+test: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(AZURITE) $(WAVEFORM)
 	TTSORCH_AZURITE="$$(ls $(AZURITE_BLOB) 2>/dev/null)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "not deep" --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='*/ttsorch/states.py,*/ttsorch/errors.py,*/ttsorch/capabilities.py,*/ttsorch/orchestrator.py,*/ttsorch/_casting.py,*/ttsorch/_intake.py,*/ttsorch/_driver.py,*/ttsorch/_calls.py,*/ttsorch/_clips.py,*/ttsorch/_steps.py,*/ttsorch/_storing.py,*/ttsorch/_asking.py,*/ttsorch/_journal.py,*/ttsorch/_outbox.py,*/ttsorch/_flights.py,*/ttsorch/_slots.py,*/ttsorch/_announcer.py'
 
-test-deep: $(VENV)/.check $(VENV)/.pgbouncer
+test-deep: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(WAVEFORM)
 	$(BIN)/python -m pytest -n $(WORKERS) -m deep --timeout=1800
+
+# The pictures of docs/the-page.md, drawn anew.
+screenshots: $(VENV)/.check $(VENV)/.chromium $(WAVEFORM)
+	TTSORCH_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_states.py
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
@@ -83,4 +87,11 @@ $(VENV)/.pgbouncer: | $(VENV)/.pip
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq pgbouncer || { apt-get update -qq && apt-get install -y -qq pgbouncer; }; } >/dev/null 2>&1; } \
 	  || echo "PgBouncer is not here: apt-get install pgbouncer, to run its tests too."
+	@touch $@
+
+# Playwright drives the distribution's browser. Where it can't be installed, the tests of the page are skipped, and say so.
+$(VENV)/.chromium: | $(VENV)/.pip
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq chromium || { apt-get update -qq && apt-get install -y -qq chromium; }; } >/dev/null 2>&1; } \
+	  || echo "Chromium is not here: apt-get install chromium, to run the tests of the page too."
 	@touch $@

@@ -20,10 +20,13 @@ def slowed(port: int, *, seconds: float) -> Iterator[str]:
 @asynccontextmanager
 async def _proxy(port: int, seconds: float) -> AsyncIterator[str]:
     async def connect(page: SocketStream) -> None:
-        async with page, await anyio.connect_tcp("127.0.0.1", port) as server:
-            async with anyio.create_task_group() as group:
-                group.start_soon(_carry, page, server, seconds)
-                group.start_soon(_carry, server, page, 0)
+        async with (
+            page,
+            await anyio.connect_tcp("127.0.0.1", port) as server,
+            anyio.create_task_group() as group,
+        ):
+            group.start_soon(_carry, page, server, seconds)
+            group.start_soon(_carry, server, page, 0)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     async with listener, anyio.create_task_group() as group:

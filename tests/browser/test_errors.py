@@ -33,6 +33,8 @@ class Call:
     act: Callable[[Visitor], None]
     done: Callable[[Visitor], Locator]
     means: frozenset[int] = frozenset()
+    needs_token: bool = True
+    offers_again: bool = False
 
 
 def _draft(stage: Stage, visitor: Visitor) -> None:
@@ -91,22 +93,17 @@ def _press(name: str) -> Callable[[Visitor], None]:
     return lambda visitor: visitor.page.get_by_role("button", name=name).click()
 
 
-def _reload(visitor: Visitor) -> None:
-    visitor.page.reload()
+def _try_again(visitor: Visitor) -> None:
+    """By the button that the failure offers; the first time nothing has failed yet."""
+    again = visitor.page.get_by_role("button", name="Try again").filter(visible=True)
+    if again.count():
+        again.first.click()
+    else:
+        visitor.page.reload()
 
 
-def _try_again_or(act: Callable[[Visitor], None]) -> Callable[[Visitor], None]:
-    """By the button that the failure offers, if it is there."""
-
-    def once_more(visitor: Visitor) -> None:
-        again = visitor.page.get_by_role("button", name="Try again").filter(visible=True)
-        if again.count():
-            again.first.click()
-        else:
-            act(visitor)
-
-    return once_more
-
+#: Of these answers the page reads the head alone.
+_NOTHING_TO_READ = frozenset({200})
 
 CALLS = (
     Call(
@@ -114,24 +111,27 @@ CALLS = (
         "GET",
         "/api/languages",
         _draft,
-        _try_again_or(_reload),
-        lambda visitor: visitor.language.locator("option").nth(1),
+        _try_again,
+        lambda visitor: visitor.counter,
+        offers_again=True,
     ),
     Call(
         "voices of the picker",
         "GET",
         r"/api/voices\?",
         _draft,
-        _try_again_or(_reload),
+        _try_again,
         lambda visitor: visitor.speak_button,
+        offers_again=True,
     ),
     Call(
         "active tasks",
         "GET",
         r"/api/tasks\?",
         _draft,
-        _try_again_or(_reload),
+        _try_again,
         lambda visitor: visitor.speak_button,
+        offers_again=True,
     ),
     Call(
         "generate",
@@ -156,8 +156,9 @@ CALLS = (
         "GET",
         r"/api/generations\?",
         _spoken,
-        _try_again_or(_reload),
+        _try_again,
         lambda visitor: visitor.entry(TEXT),
+        offers_again=True,
     ),
     Call(
         "play",
@@ -166,6 +167,7 @@ CALLS = (
         _spoken,
         lambda visitor: visitor.act("Play", TEXT).click(),
         lambda visitor: visitor.position,
+        means=_NOTHING_TO_READ,
     ),
     Call(
         "download",
@@ -174,6 +176,7 @@ CALLS = (
         _spoken,
         lambda visitor: visitor.act("Download", TEXT).click(),
         lambda visitor: visitor.entry(TEXT),
+        means=_NOTHING_TO_READ,
     ),
     Call(
         "use again",
@@ -190,6 +193,7 @@ CALLS = (
         _at_voices,
         _press("Preview Anna"),
         lambda visitor: visitor.position,
+        means=_NOTHING_TO_READ,
     ),
     Call(
         "begin to clone",
@@ -206,6 +210,8 @@ CALLS = (
         _cloning,
         _press("Create voice"),
         lambda visitor: visitor.voice_entry("Berta"),
+        means=_NOTHING_TO_READ,
+        needs_token=False,
     ),
     Call(
         "clone",
@@ -250,20 +256,33 @@ def test_a_call_that_fails_is_told_and_loses_nothing(
     for trouble in TROUBLES:
         if trouble.status in call.means:
             continue
+        if not call.offers_again:
+            visitor.dismiss_everything()
         road.block(trouble)
         call.act(visitor)
         told = visitor.alerts.filter(has_text=re.compile(trouble.say))
         expect(told.first, f"{trouble.name} is not told").to_be_visible()
         assert _typed(visitor) == typed, f"{trouble.name} lost what was typed"
         if trouble.retry_after is not None:
+            _sees_the_wait(visitor, trouble.retry_after)
             visitor.page.clock.run_for(1000 * trouble.retry_after + 1000)
-    road.block(SIGNED_OUT)
-    call.act(visitor)
-    expect(visitor.dialog("Sign in")).to_be_visible()
+    if call.needs_token:
+        road.block(SIGNED_OUT)
+        call.act(visitor)
+        expect(visitor.dialog("Sign in")).to_be_visible()
     road.open()
-    visitor.sign_in(modal.token)
+    if call.needs_token:
+        visitor.sign_in(modal.token)
+    else:
+        call.act(visitor)
 
     expect(call.done(visitor).first).to_be_visible()
+
+
+def _sees_the_wait(visitor: Visitor, seconds: int) -> None:
+    """How long it takes until it is worth trying again; a second may have passed since."""
+    wait = visitor.page.get_by_text(re.compile(rf"again in ({seconds}|{seconds - 1}) s"))
+    expect(wait.filter(visible=True).first).to_be_visible()
 
 
 def _typed(visitor: Visitor) -> list[str]:
@@ -273,3 +292,82 @@ def _typed(visitor: Visitor) -> list[str]:
              .map((field) => field.value)"""
     )
     return written
+
+
+@pytest.mark.parametrize(
+    ("view", "path", "shown", "button"),
+    [
+        ("history", "/api/generations/", TEXT, f"Delete: {TEXT}"),
+        ("voices", "/api/voices/", "Anna", "Delete Anna"),
+    ],
+    ids=["history", "voices"],
+)
+def test_what_could_not_be_deleted_is_back(
+    modal: Stage, visits: Visits, view: str, path: str, shown: str, button: str
+) -> None:
+    """The request leaves after the time for second thoughts; when it fails, the entry returns, and the page
+    says why."""
+    modal.spoken(TEXT)
+    visitor = visits(modal)
+    visitor.watch.expect(*STATUSES)
+    visitor.watch.expect_no_answer()
+    visitor.page.clock.install()
+    road = Road(visitor.page, "DELETE", path)
+    visitor.open(view)
+    delete = visitor.main.get_by_role("button", name=button)
+
+    for trouble in TROUBLES:
+        if trouble.status == 404:
+            continue  # somebody else deleted it: that is what was wanted
+        visitor.dismiss_everything()
+        road.block(trouble)
+        delete.click()
+        expect(delete).to_have_count(0)
+        visitor.page.clock.run_for(9_000)
+        told = visitor.alerts.filter(has_text=re.compile(trouble.say))
+        expect(told.first, f"{trouble.name} is not told").to_contain_text(shown)
+        expect(delete).to_be_visible()
+
+
+def test_a_poll_that_fails_is_told_and_made_again(modal: Stage, visits: Visits) -> None:
+    """Whatever went wrong, the card says that nobody answers and when it asks again; the job is none the
+    worse for it."""
+    visitor = visits(modal)
+    visitor.watch.expect(*STATUSES)
+    visitor.watch.expect_no_answer()
+    visitor.page.clock.install()
+    road = Road(visitor.page, "GET", "/api/tasks/[^/?]+$")
+    modal.vendor.hold()
+    visitor.open().speak(TEXT)
+    expect(visitor.cancel_button(TEXT)).to_be_visible()
+    silent = visitor.jobs.get_by_text(re.compile(r"doesn’t answer; trying again in \d+ s"))
+
+    for trouble in TROUBLES:
+        if trouble.status == 404:
+            continue  # the job is gone
+        road.block(trouble)
+        visitor.page.clock.run_for(6_000)
+        expect(silent, trouble.name).to_be_visible()
+        road.open()
+        visitor.page.clock.run_for(8_000)
+        expect(silent).to_have_count(0)
+    modal.vendor.release()
+    visitor.page.clock.run_for(6_000)
+
+    expect(visitor.player).to_contain_text(TEXT)
+    assert modal.vendor.accepted(TEXT) == 1
+
+
+def test_a_job_that_somebody_deleted_leaves_quietly(modal: Stage, visits: Visits) -> None:
+    """A poll that finds nothing is no failure: the card goes."""
+    visitor = visits(modal).open()
+    visitor.watch.expect(404)
+    modal.vendor.hold()
+    visitor.speak(TEXT)
+    expect(visitor.cancel_button(TEXT)).to_be_visible()
+
+    [task] = modal.ask("GET", "/api/tasks?status=active")["tasks"]
+    modal.ask("DELETE", f"/api/tasks/{task['id']}")
+
+    expect(visitor.jobs).to_be_hidden()
+    assert visitor.alerts.count() == 0

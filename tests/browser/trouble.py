@@ -38,7 +38,7 @@ TROUBLES = (
     _told("not found", 404),
     _told("conflict", 409),
     _told("too large", 413),
-    Trouble("too many", 429, r"\b7 s", '{"detail": "Too many requests."}', 7),
+    _told("too many", 429, 7),
     _told("broken", 500),
     _told("unavailable", 503, 3),
     Trouble("a proxy's page", 502, "The server has a problem", "<html>Bad gateway</html>"),

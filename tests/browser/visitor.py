@@ -46,6 +46,9 @@ class Visitor:
 
     def open(self, view: str = "speak") -> "Visitor":
         """The page, signed in and ready."""
+        if self.token is not None:
+            # The first questions are asked before anybody has signed in.
+            self.watch.expect(401)
         self.page.goto(f"{self.watch.origin}/#{view}")
         if self.token is not None:
             self.sign_in(self.token)
@@ -67,8 +70,6 @@ class Visitor:
             expect(self.main).not_to_have_attribute("aria-busy", "true")
 
     def sign_in(self, token: str) -> None:
-        # The first question is asked before anybody has signed in.
-        self.watch.expect(401)
         dialog = self.dialog("Sign in")
         dialog.get_by_label("Token").fill(token)
         dialog.get_by_role("button", name="Continue").click()
@@ -102,6 +103,12 @@ class Visitor:
         return (
             self.page.get_by_role("alert").filter(visible=True).filter(has_text=re.compile(r"\S"))
         )
+
+    def dismiss_everything(self) -> None:
+        """Read, and put away."""
+        dismiss = self.messages.get_by_role("button", name="Dismiss")
+        while dismiss.count():
+            dismiss.first.click()
 
     def dialog(self, name: str) -> Locator:
         return self.page.get_by_role("dialog", name=name)
