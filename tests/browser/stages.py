@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,9 @@ class Vendor(Protocol):
     def release(self) -> None:
         """Everything that was held is done, and what comes next is done at once."""
 
+    def fail(self, error: str) -> None:
+        """What was asked for last fails."""
+
     def accepted(self, text: str) -> int:
         """How often the vendor took this text on, and would have been paid, since the last owner came."""
 
@@ -73,6 +76,11 @@ class ModalVendor:
     def accepted(self, text: str) -> int:
         return since(self._before, self.fake.ledger, text)
 
+    def fail(self, error: str) -> None:
+        """The newest job ends like this."""
+        [*_, job_id] = self.fake.jobs
+        self.fake.fail(job_id, error)
+
 
 class QwenVendor:
     def __init__(self, fake: FakeDashScope, gate: threading.Event) -> None:
@@ -91,6 +99,9 @@ class QwenVendor:
 
     def accepted(self, text: str) -> int:
         return since(self._before, self.fake.ledger, text)
+
+    def fail(self, error: str) -> None:
+        raise NotImplementedError  # only Modal's jobs can be told to
 
 
 class LocalVendor:
@@ -118,6 +129,9 @@ class LocalVendor:
             except ProcessLookupError:
                 pass
         self._held = []
+
+    def fail(self, error: str) -> None:
+        raise NotImplementedError  # only Modal's jobs can be told to
 
     def accepted(self, text: str) -> int:
         """The engine keeps no books, so the rows are counted."""
@@ -220,6 +234,15 @@ class Stage:
         task_id = self.speak(text, language=language)
         self.wait_until(lambda: self.task(task_id)["status"] not in ("pending", "processing"))
         return task_id
+
+    def spoken_all(self, texts: Iterable[str]) -> None:
+        """The same with many, at once; the last one is the newest in the history."""
+        for text in texts:
+            self.speak(text)
+        active = "/api/tasks?status=active"
+        self.wait_until(
+            lambda: not [self.task(each["id"]) for each in self.ask("GET", active)["tasks"]]
+        )
 
     def task(self, task_id: str) -> dict[str, Any]:
         return self.ask("GET", f"/api/tasks/{task_id}")

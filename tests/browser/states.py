@@ -34,13 +34,13 @@ def _written(stage: Stage, visitor: Visitor) -> None:
 def _picker(stage: Stage, visitor: Visitor) -> None:
     visitor.open()
     visitor.voice.click()
-    visitor.voice.fill("en")
+    visitor.voice.fill("english")
     expect(visitor.options().first).to_be_visible()
 
 
 def _too_long(stage: Stage, visitor: Visitor) -> None:
     visitor.open()
-    visitor.speak("A very long story. " * 600)
+    visitor.speak("A very long story.\n" * 600)
     expect(visitor.form.get_by_role("alert")).to_be_visible()
 
 
@@ -102,26 +102,20 @@ def _no_history(stage: Stage, visitor: Visitor) -> None:
 
 
 def _history(stage: Stage, visitor: Visitor) -> None:
-    for text in (TEXT, "Bonjour tout le monde.", "مرحبا بالعالم"):
-        stage.spoken(text)
+    stage.spoken_all(f"Chapter {number + 1}." for number in range(17))
+    stage.spoken_all([TEXT, "Bonjour tout le monde.", "مرحبا بالعالم"])
     stage.vendor.hold()
     cancelled = stage.speak("Never mind this one.")
     stage.ask("POST", f"/api/tasks/{cancelled}/cancel")
     failing = stage.speak("This one will not work out.")
-    [*_, job] = stage.vendor.fake.jobs  # type: ignore[attr-defined]
-    stage.vendor.fake.fail(job, "The voice could not be read")  # type: ignore[attr-defined]
+    stage.vendor.fail("The voice could not be read")
     stage.wait_until(lambda: stage.task(failing)["status"] == "failed")
-    stage.vendor.release()
-    for number in range(18):
-        stage.spoken(f"Chapter {number + 1}.")
     visitor.open("history")
     expect(visitor.entries()).to_have_count(20)
-    visitor.page.get_by_role("combobox", name="Status").select_option("All")
 
 
 def _deleted(stage: Stage, visitor: Visitor) -> None:
-    for text in (TEXT, "This will be deleted."):
-        stage.spoken(text)
+    stage.spoken_all([TEXT, "This will be deleted."])
     visitor.open("history")
     visitor.act("Delete", "This will be deleted.").click()
     expect(visitor.messages.get_by_role("button", name="Undo")).to_be_visible()

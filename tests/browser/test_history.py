@@ -14,8 +14,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
 def test_the_history_is_searched_and_filtered(modal: Stage, visits: Visits) -> None:
     """By what was said, literally and in any case, and by how it ended."""
-    for text in ("A red apple", "A green pear", "100% ripe"):
-        modal.spoken(text)
+    modal.spoken_all(["A red apple", "A green pear", "100% ripe"])
     modal.vendor.hold()
     running = modal.speak("A blue plum")
     modal.ask("POST", f"/api/tasks/{running}/cancel")
@@ -40,8 +39,7 @@ def test_the_history_is_searched_and_filtered(modal: Stage, visits: Visits) -> N
 
 def test_the_history_has_pages(modal: Stage, visits: Visits) -> None:
     """Newest first, one page after the other, and back."""
-    for number in range(23):
-        modal.spoken(f"Text number {number:02}")
+    modal.spoken_all(f"Text number {number:02}" for number in range(23))
     visitor = visits(modal).open("history")
     expect(visitor.pages).to_contain_text("Page 1 of 2")
     expect(visitor.entries().first).to_contain_text("Text number 22")
@@ -112,10 +110,12 @@ def test_leaving_the_page_does_not_bring_a_deleted_entry_back(modal: Stage, visi
 def test_a_failure_is_told_in_a_sentence(modal: Stage, visits: Visits) -> None:
     """Why a job failed stands beside it, and what to do is one click away."""
     modal.vendor.hold()
-    modal.speak("This will fail")
-    for job in list(modal.vendor.fake.jobs):  # type: ignore[attr-defined]
-        modal.vendor.fake.fail(job, "The model ran out of memory")  # type: ignore[attr-defined]
-    visitor = visits(modal).open("speak")
+    task_id = modal.speak("This will fail")
+    visitor = visits(modal).open()
+    expect(visitor.cancel_button("This will fail")).to_be_visible()
+    modal.vendor.fail("The model ran out of memory")
+    # Asked often, the server is sure of it sooner than the page alone would make it.
+    modal.wait_until(lambda: modal.task(task_id)["status"] == "failed")
     expect(visitor.alerts.first).to_contain_text("The provider failed to generate this audio.")
 
     visitor.go("History")

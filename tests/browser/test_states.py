@@ -8,25 +8,43 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import ViewportSize
 
 from tests.browser.axe import COLOURS, violations
 from tests.browser.chromium import CHROMIUM, MISSING
 from tests.browser.conftest import Visits
 from tests.browser.stages import Stage
 from tests.browser.states import STATES, State
-from tests.browser.visitor import DESKTOP, PHONE
+from tests.browser.visitor import PHONE, PICTURE, Visitor
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
 PICTURES = Path(__file__).parents[2] / "docs/images/page"
 
 
-def picture(page: Page, name: str) -> None:
+#: Of the rest, a picture would show nothing new.
+IN_DARK = {"speak-local", "jobs-running", "player", "clone"}
+ON_A_PHONE = IN_DARK | {
+    "sign-in",
+    "unreachable",
+    "history-deleted",
+    "voices-local",
+    "design-preview",
+}
+
+
+def picture(visitor: Visitor, name: str, size: ViewportSize) -> None:
     """Only when somebody asked: a test run leaves the tree as it is."""
-    if os.environ.get("TTSORCH_SCREENSHOTS") == "1":
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / f"{name}.png", animations="disabled", caret="hide")
+    if os.environ.get("TTSORCH_SCREENSHOTS") != "1":
+        return
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page = visitor.page
+    page.set_viewport_size(size)
+    page.mouse.move(0, 0)
+    # In a narrow window what matters may be further down.
+    if visitor.jobs.is_visible():
+        visitor.jobs.scroll_into_view_if_needed()
+    page.screenshot(path=PICTURES / f"{name}.png", animations="disabled", caret="hide")
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
@@ -41,15 +59,16 @@ def test_a_state_has_no_violation_of_accessibility(
     try:
         state.reach(stage, visitor)
         found = violations(page)
-        picture(page, state.name)
+        picture(visitor, state.name, PICTURE)
         page.emulate_media(color_scheme="dark")
         found += violations(page, COLOURS)
-        picture(page, f"{state.name}-dark")
-        page.set_viewport_size(PHONE)
+        if state.name in IN_DARK:
+            picture(visitor, f"{state.name}-dark", PICTURE)
         page.emulate_media(color_scheme="light")
+        page.set_viewport_size(PHONE)
         found += violations(page)
-        picture(page, f"{state.name}-phone")
-        page.set_viewport_size(DESKTOP)
+        if state.name in ON_A_PHONE:
+            picture(visitor, f"{state.name}-phone", PHONE)
     finally:
         stage.vendor.release()
 

@@ -14,6 +14,7 @@ expect.set_options(timeout=PATIENCE)
 
 DESKTOP: ViewportSize = {"width": 1100, "height": 800}
 PHONE: ViewportSize = {"width": 360, "height": 740}
+PICTURE: ViewportSize = {"width": 900, "height": 770}
 #: How much of a text is in the name of its buttons.
 _NAMED = 40
 
