@@ -24,13 +24,7 @@ PICTURES = Path(__file__).parents[2] / "docs/images/page"
 
 #: Of the rest, a picture would show nothing new.
 IN_DARK = {"speak-local", "jobs-running", "player", "clone"}
-ON_A_PHONE = IN_DARK | {
-    "sign-in",
-    "unreachable",
-    "history-deleted",
-    "voices-local",
-    "design-preview",
-}
+ON_A_PHONE = {"speak-local", "jobs-running", "player", "history", "unreachable", "design"}
 
 
 def picture(visitor: Visitor, name: str, size: ViewportSize) -> None:
