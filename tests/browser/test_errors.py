@@ -58,7 +58,7 @@ def test_a_call_that_fails_is_told_and_loses_nothing(
 
 def _troubles(call: Call, share: str) -> list[Trouble]:
     possible = [trouble for trouble in TROUBLES if trouble.status not in call.means]
-    # Neighbours have different ones; no two statuses of a call are dealt with alike everywhere.
+    # Neighbours in the table have different ones.
     return possible if share == _ALL else possible[CALLS.index(call) % 3 :: 3]
 
 

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, ViewportSize, exp
 from tests.browser.watching import Watch
 
 #: In milliseconds; generous, because tests share their machine.
-PATIENCE = 8_000
+PATIENCE = 20_000
 expect.set_options(timeout=PATIENCE)
 
 DESKTOP: ViewportSize = {"width": 1100, "height": 800}
