@@ -11,7 +11,7 @@ AZURITE := $(if $(shell command -v npm),$(VENV)/.azurite)
 WAVEFORM := $(if $(shell command -v npm),$(VENV)/.waveform)
 AZURITE_BLOB := $(VENV)/azurite/node_modules/.bin/azurite-blob
 
-.PHONY: demo demo-modal demo-qwen test test-deep coverage check bench format clean
+.PHONY: demo demo-modal demo-qwen test test-deep coverage screenshots check bench format clean
 
 demo: $(VENV)/.demo $(WAVEFORM)
 	@exec $(BIN)/python -m examples.reference_server
@@ -23,13 +23,13 @@ demo-modal demo-qwen: $(VENV)/.demo $(WAVEFORM)
 # By scope: a process runs all tests of a module, which then share what it starts.
 PYTEST = TTSORCH_AZURITE="$$(ls $(AZURITE_BLOB) 2>/dev/null)" $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
-test: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE) $(WAVEFORM)
+test: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(AZURITE) $(WAVEFORM)
 	$(PYTEST) -m "not deep"
 
 # What the state machine hangs on is covered wholly, and by tests that run in the same process.
 CORE := states errors capabilities orchestrator _announcer _asking _calls _casting _clips _driver _flights _intake \
   _journal _outbox _pauses _retention _slots _steps _storing
-OTHER_PROCESSES := benchmarks openapi scale server
+OTHER_PROCESSES := benchmarks browser openapi scale server
 comma := ,
 space := $(subst ,, )
 
@@ -38,8 +38,12 @@ coverage: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE) $(WAVEFORM)
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='$(subst $(space),$(comma),$(CORE:%=*/ttsorch/%.py))'
 
-test-deep: $(VENV)/.check $(VENV)/.pgbouncer
+test-deep: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(WAVEFORM)
 	$(BIN)/python -m pytest -n $(WORKERS) -m deep --timeout=1800
+
+# The pictures of docs/the-page.md, drawn anew.
+screenshots: $(VENV)/.check $(VENV)/.chromium $(WAVEFORM)
+	TTSORCH_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_states.py
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .
@@ -95,4 +99,11 @@ $(VENV)/.pgbouncer: | $(VENV)/.pip
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
 	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq pgbouncer || { apt-get update -qq && apt-get install -y -qq pgbouncer; }; } >/dev/null 2>&1; } \
 	  || echo "PgBouncer is not here: apt-get install pgbouncer, to run its tests too."
+	@touch $@
+
+# Playwright drives the distribution's browser. Where it can't be installed, the tests of the page are skipped, and say so.
+$(VENV)/.chromium: | $(VENV)/.pip
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { test "$$(id -u)" = 0 && { apt-get install -y -qq chromium || { apt-get update -qq && apt-get install -y -qq chromium; }; } >/dev/null 2>&1; } \
+	  || echo "Chromium is not here: apt-get install chromium, to run the tests of the page too."
 	@touch $@

@@ -21,11 +21,13 @@ const TABLE = [
 ];
 
 // One or more sentences. The server's own come first: they are written for people.
-export function explain(error) {
+// `wait`: whether to say when it is worth trying again, where the server knows.
+export function explain(error, { wait = true } = {}) {
   if (!("kind" in error)) return words.messages.unexpected;
   const known = TABLE.find((row) => row.is(error));
   const what = sentence(error.detail) || known.what;
-  const advice = said.advice[error.code] ?? known.advice;
+  const later = wait && error.retryAfter ? words.messages.again(error.retryAfter) : null;
+  const advice = later ?? said.advice[error.code] ?? known.advice;
   const quoted = error.status >= 500 && error.requestId ? said.quote(error.requestId) : "";
   return [what, repeats(what, advice) ? "" : advice, quoted].filter(Boolean).join(" ");
 }

@@ -120,7 +120,8 @@ export class SpeakForm {
   failed(error) {
     // What may have been taken keeps its key: sent again, it is the same job.
     if (!error.open) memoryOfThisTab.keep(REMEMBERED.attempt, "");
-    this.complain(explain(error), { retry: error.passing && !error.retryAfter });
+    // Beside the button the seconds are counted down.
+    this.complain(explain(error, { wait: false }), { retry: error.passing && !error.retryAfter });
     return error.retryAfter;
   }
 
