@@ -174,6 +174,19 @@ def test_the_picker_searches_the_whole_catalog(local: Stage, visits: Visits) -> 
     expect(visitor.voice).to_have_value(re.compile("Welsh"))
 
 
+def test_what_begins_with_the_search_comes_first(local: Stage, visits: Visits) -> None:
+    """A voice that only mentions the word, as "Chinese (latin as English)" does, comes after those."""
+    visitor = visits(local).open()
+
+    visitor.voice.click()
+    visitor.voice.fill("english")
+    names = visitor.options().all_text_contents()
+
+    begins = [name.strip().lower().startswith("english") for name in names]
+    assert set(begins) == {True, False}
+    assert begins == sorted(begins, reverse=True)
+
+
 def test_a_voice_of_another_provider_is_shown_and_says_why_it_cannot_speak(
     modal: Stage, visits: Visits
 ) -> None:
