@@ -26,7 +26,7 @@ PYTEST = TTSORCH_AZURITE="$$(ls $(AZURITE_BLOB) 2>/dev/null)" $(BIN)/python -m p
 test: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(AZURITE) $(WAVEFORM)
 	$(PYTEST) -m "not deep"
 
-# What the state machine hangs on is covered wholly, and by tests that run in the same process.
+# What the state machine hangs on is covered wholly, by tests that do the same each time, in the same process.
 CORE := states errors capabilities orchestrator _announcer _asking _calls _casting _clips _driver _flights _intake \
   _journal _outbox _pauses _retention _slots _steps _storing
 OTHER_PROCESSES := benchmarks browser openapi scale server
@@ -34,7 +34,7 @@ comma := ,
 space := $(subst ,, )
 
 coverage: $(VENV)/.check $(VENV)/.pgbouncer $(AZURITE) $(WAVEFORM)
-	$(PYTEST) -m "not deep" tests $(OTHER_PROCESSES:%=--ignore=tests/%) --cov --cov-report=
+	$(PYTEST) -m "not deep and not hypothesis" tests $(OTHER_PROCESSES:%=--ignore=tests/%) --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered --fail-under=95
 	@$(BIN)/coverage report --fail-under=100 --include='$(subst $(space),$(comma),$(CORE:%=*/ttsorch/%.py))'
 
