@@ -284,7 +284,7 @@ async def outcomes(data: bytes, size: int, length: int | None) -> list[str]:
     return found
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     SCRAPS | damaged() | st.binary(max_size=300),
     st.integers(1, 5000),

@@ -41,7 +41,6 @@ def run(machine: type[OrchestratorMachine], *, examples: int, steps: int) -> Non
         settings=settings(
             max_examples=examples,
             stateful_step_count=steps,
-            deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
     )

@@ -34,9 +34,7 @@ def test_no_difference_from_the_model(server: Server, database: str) -> None:
             server.ask(database, _EMPTY)
             return await PostgresTaskStore.open(server.url(database), clock=clock)
 
-    run_state_machine_as_test(
-        Machine, settings=settings(deadline=None, max_examples=15, stateful_step_count=30)
-    )
+    run_state_machine_as_test(Machine, settings=settings(max_examples=15, stateful_step_count=30))
 
 
 def test_no_sequence_of_events_breaks_an_invariant(server: Server, database: str) -> None:

@@ -49,7 +49,7 @@ class _SqliteMachine(TaskStoreMachine):
         return await SqliteTaskStore.open(f"{folder}/tasks.db", clock=clock)
 
 
-_SETTINGS = settings(deadline=None, max_examples=50, stateful_step_count=30)
+_SETTINGS = settings(max_examples=50, stateful_step_count=30)
 
 TestMemoryMachine = _MemoryMachine.TestCase
 TestMemoryMachine.settings = _SETTINGS
