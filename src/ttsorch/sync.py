@@ -31,11 +31,12 @@ from ttsorch.models import (
     SpeechRequest,
     Status,
     StuckTask,
+    SweepReport,
     TaskKind,
     Voice,
     VoiceSource,
 )
-from ttsorch.orchestrator import Orchestrator, SweepReport
+from ttsorch.orchestrator import Orchestrator
 
 __all__ = ["SyncOrchestrator"]
 

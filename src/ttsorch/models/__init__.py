@@ -21,7 +21,7 @@ from ttsorch.models.clock import Clock
 from ttsorch.models.effects import Effect, EffectState
 from ttsorch.models.failures import ErrorInfo
 from ttsorch.models.json_values import Envelope, JsonValue, Ticket
-from ttsorch.models.operations import Pause, Purged, PurgeReport, StuckTask
+from ttsorch.models.operations import Pause, Purged, PurgeReport, StuckTask, SweepReport
 from ttsorch.models.pages import Item, Page
 from ttsorch.models.phases import Phase, Status, TaskKind
 from ttsorch.models.policy import NO_LIMITS, Limits, Policy
@@ -67,6 +67,7 @@ __all__ = [
     "StoredAudio",
     "StuckTask",
     "SubmitResult",
+    "SweepReport",
     "Task",
     "TaskKind",
     "Ticket",

@@ -1,4 +1,4 @@
-"""What operators see and do: providers that pause, tasks that don't move, rows that are removed."""
+"""What operators see and do: providers that pause, tasks that don't move, rows that are removed, sweeps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -77,3 +77,13 @@ class PurgeReport:
     def done(self) -> bool:
         """Whether there is nothing left to come back for."""
         return not (self.more or self.tasks_left or self.blobs_left)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepReport:
+    """What one sweep did: how many due tasks it took a step further, and how many of those steps failed
+    (they stay due); ``told`` effects had listeners to be told."""
+
+    stepped: int
+    failed: int
+    told: int = 0
