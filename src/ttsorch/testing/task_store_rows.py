@@ -1,7 +1,7 @@
 """The part of the task store's suite about rows: what is stored, get, polls, delete."""
 
 from dataclasses import replace
-from datetime import timedelta, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -28,6 +28,38 @@ from ttsorch.testing.task_store_jobs import (
 
 _CONCURRENT = 20
 
+_FULL_ERROR = ErrorInfo(
+    category=Category.TIMEOUT,
+    code="code",
+    message="message",
+    detail="detail",
+    retryable=True,
+    retry_after=1.5,
+    provider_code="E42",
+    request_id="r-1",
+    ambiguous=True,
+    started=True,
+)
+
+
+def _full_voice(now: datetime) -> Voice:
+    return Voice(
+        id="v",
+        name="Vera",
+        tts_provider="fake",
+        owner=ANNA,
+        source=VoiceSource.DESIGNED,
+        language="de",
+        description="warm",
+        reference_transcript="Hallo",
+        reference_audio_key="anna/v/1.wav",
+        provider_voice_id="p-1",
+        provider_target_model="model-2",
+        provider_voice_kind="clone",
+        created_at=now - timedelta(days=9000, microseconds=1),
+        deleted_at=now,
+    )
+
 
 class RowCases:
     # --- what is stored -------------------------------------------------------------------------------
@@ -49,46 +81,19 @@ class RowCases:
     async def test_every_field_comes_back(self, store: TaskStore) -> None:
         """Times to the microsecond, whatever zone they came in; nested JSON; every optional field."""
         now = store.now().replace(microsecond=999_999).astimezone(timezone(timedelta(hours=5.5)))
-        voice = Voice(
-            id="v",
-            name="Vera",
-            tts_provider="fake",
-            owner=ANNA,
-            source=VoiceSource.DESIGNED,
-            language="de",
-            description="warm",
-            reference_transcript="Hallo",
-            reference_audio_key="anna/v/1.wav",
-            provider_voice_id="p-1",
-            provider_target_model="model-2",
-            provider_voice_kind="clone",
-            created_at=now - timedelta(days=9000, microseconds=1),
-            deleted_at=now,
-        )
+        voice = _full_voice(now)
         options: dict[str, JsonValue] = {
             "rate": 1.1,
             "deep": {"list": [1, None, True, 10**17, 0.1, "ß"]},
             "empty": {},
         }
         job = completed(new_job(now, voice=voice, options=options, idempotency_key="key"), now)
-        error = ErrorInfo(
-            category=Category.TIMEOUT,
-            code="code",
-            message="message",
-            detail="detail",
-            retryable=True,
-            retry_after=1.5,
-            provider_code="E42",
-            request_id="r-1",
-            ambiguous=True,
-            started=True,
-        )
         task = replace(
             job.task,
             elapsed=12.3456789,
             progress=1 / 3,
             word="rendering",
-            error=error,
+            error=_FULL_ERROR,
             ticket={"job": "j-1"},
             envelope={"url": "https://vendor.example/1", "parts": [1, 2.5, None]},
             receipt={"request_id": "r-1", "usage": {"characters": 195, "seconds": None}},
