@@ -12,6 +12,7 @@ import typer
 from ttsorch.cli.contract_command import contract_test
 from ttsorch.cli.environment import read_config
 from ttsorch.cli.exiting import conflict, error_only, exiting
+from ttsorch.cli.options import Json
 from ttsorch.cli.purge_command import purge
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Owner = Annotated[str | None, typer.Option(help="Whose: an owner's id.", show_default="local")]
 Provider = Annotated[str | None, typer.Option(help="Instead of TTS_PROVIDER_MODE.")]
 Text = Annotated[

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ttsorch.cli.exiting import conflict, error_only, exiting
+from ttsorch.cli.options import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,7 +67,7 @@ def contract_test(
     voice: SpeakingVoice = None,
     clip: ClipFile = None,
     clip_text: ClipText = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
+    json: Json = False,
 ) -> None:
     """Check a server against the v1 contract. Exit status 1 if something is different.
 

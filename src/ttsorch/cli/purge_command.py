@@ -7,6 +7,7 @@ import typer
 
 from ttsorch.cli.environment import read_config
 from ttsorch.cli.exiting import conflict, error_only, exiting
+from ttsorch.cli.options import Json
 
 _AGE = re.compile(r"(\d{1,9})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -32,7 +33,6 @@ AbandonOwed = Annotated[
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Really remove what belongs to users.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 
 
 def purge(
