@@ -27,8 +27,9 @@ test: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(AZURITE) $(WAVEFORM)
 	$(PYTEST) -m "not deep"
 
 # What the state machine hangs on is covered wholly, by tests that do the same each time, in the same process.
-CORE := states errors capabilities orchestrator _announcer _asking _calls _casting _clips _driver _flights _intake \
-  _journal _outbox _pauses _retention _slots _steps _storing
+CORE := states errors capabilities orchestrator _announcer _asking _calls _casting _clips _driver _events/* _flights \
+  _intake _journal _one_chunk _outbox _pauses _payload_hash _retention _slots _speaking _steps \
+  _storing _sweep
 OTHER_PROCESSES := benchmarks browser openapi scale server
 comma := ,
 space := $(subst ,, )

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
         StoredAudio,
         StuckTask,
         SubmitResult,
+        SweepReport,
         Task,
         TaskKind,
         Ticket,
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
         Voice,
         VoiceSource,
     )
-    from ttsorch.orchestrator import Orchestrator, SweepReport
+    from ttsorch.orchestrator import Orchestrator
     from ttsorch.protocols import (
         BlobStore,
         EffectListener,

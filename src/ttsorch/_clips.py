@@ -15,6 +15,7 @@ from anyio import to_thread
 
 from ttsorch._audio import HEAD, AudioFormat, sniff
 from ttsorch._keys import clip_key, upload_key
+from ttsorch._one_chunk import OneChunk
 from ttsorch.capabilities import MAX_CLIP_BYTES
 from ttsorch.errors import (
     BlobExists,
@@ -55,7 +56,7 @@ class Clips:
         Raises:
             ValidationError: code ``clip_too_large``, or ``clip_exists`` (409); nothing was kept.
         """
-        chunks = _Once(audio) if isinstance(audio, bytes) else audio
+        chunks = OneChunk(audio) if isinstance(audio, bytes) else audio
         try:
             await self._blobs.put(key, _Capped(chunks), "application/octet-stream")
         except BlobExists:
@@ -85,7 +86,7 @@ class Clips:
             await self.forget_upload(voice_id, owner=owner)
             raise
         key = clip_key(owner, voice_id, format.extension, take=uuid.uuid4().hex)
-        await self._blobs.put(key, _Once(data), format.content_type)
+        await self._blobs.put(key, OneChunk(data), format.content_type)
         return key
 
     async def forget_upload(self, voice_id: str, *, owner: str) -> None:
@@ -194,15 +195,3 @@ def _too_large() -> ValidationError:
         field="audio",
         limit=MAX_CLIP_BYTES,
     )
-
-
-class _Once(AsyncIterator[bytes]):
-    """All in one chunk. Not a generator, since nobody would close one for certain."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = [data]
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()

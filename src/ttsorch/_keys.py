@@ -69,3 +69,11 @@ def checked(key: str) -> str:
     if len(key) > 256 or not _KEY.fullmatch(key):
         raise ValidationError("Invalid storage object key.", code="invalid_blob_key")
     return key
+
+
+def is_key(name: str) -> bool:
+    """Whether :func:`checked` lets it through."""
+    try:
+        return bool(checked(name))
+    except ValidationError:
+        return False

@@ -1,4 +1,4 @@
-"""Taking out for good what is old, and what an owner had.
+"""Taking out for good what is old, what an owner had, and blobs that no row names.
 
 Rows go before the blobs that they name, and a blob only goes once no row names it: at no moment does a row
 point to nothing. What a crash leaves in between is a blob that nobody names, which the next
@@ -6,7 +6,7 @@ point to nothing. What a crash leaves in between is a blob that nobody names, wh
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import timedelta
 
 import anyio
@@ -75,6 +75,21 @@ class Retention:
         purged, named = await self._remove_rows(owner, limit, abandon_owed)
         unnamed, left = await self._collect(owner)
         return _report(purged, named + unnamed, left)
+
+    async def collect_orphans(self, *, dry_run: bool) -> Sequence[str]:
+        orphans: list[str] = []
+        batch: list[str] = []
+        oldest = self._tasks.now() - timedelta(seconds=self._policy.orphan_grace)
+        async for blob in self._blobs.list(""):
+            if blob.modified_at <= oldest:
+                batch.append(blob.key)
+            if len(batch) == self._policy.sweep_batch:
+                orphans += await self._tasks.unreferenced(batch)
+                batch = []
+        orphans += await self._tasks.unreferenced(batch)
+        for key in () if dry_run else orphans:
+            await self._blobs.delete(key)
+        return orphans
 
     async def _end_all(self, owner: str) -> None:
         """Each that is active once, and each whose provider is still owed a cancel."""

@@ -97,14 +97,9 @@ async def retry_call(
             return True
         return budget is not None and not budget.spend()
 
-    async def tell(state: "RetryCallState") -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if before_wait is not None and isinstance(error, ProviderError):
-            await before_wait(error)
-
     if budget is not None:
         budget.earn()
-    safely = retry_if_exception(may_be_sent_again)
+    safely, tell = retry_if_exception(may_be_sent_again), _telling(before_wait)
     policy = AsyncRetrying(
         sleep=sleep, stop=stop, wait=wait, retry=safely, before_sleep=tell, reraise=True
     )
@@ -121,6 +116,17 @@ def may_be_sent_again(error: BaseException) -> bool:
     if not isinstance(error, ProviderError):
         return False
     return error.retryable and not error.ambiguous and not error.started
+
+
+def _telling(
+    listener: Callable[[ProviderError], Awaitable[None]] | None,
+) -> Callable[["RetryCallState"], Awaitable[None]]:
+    async def tell(state: "RetryCallState") -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if listener is not None and isinstance(error, ProviderError):
+            await listener(error)
+
+    return tell
 
 
 def _retry_after(state: "RetryCallState") -> float | None:

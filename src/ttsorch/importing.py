@@ -6,10 +6,10 @@ both together.
 """
 
 import hashlib
-from collections.abc import AsyncIterator
 
 from ttsorch._audio import HEAD, AudioFormat, AudioGate, content_type_of, sniff
 from ttsorch._keys import audio_key, clip_key
+from ttsorch._one_chunk import OneChunk
 from ttsorch.errors import BlobExists, CorruptResult, ValidationError
 from ttsorch.models import AudioStream, StoredAudio
 from ttsorch.protocols import BlobStore
@@ -60,7 +60,7 @@ async def keep_imported(blobs: BlobStore, key: str, data: bytes) -> None:
         StorageUnavailable: it could not be stored.
     """
     try:
-        await blobs.put(key, _Once(data), content_type_of(key))
+        await blobs.put(key, OneChunk(data), content_type_of(key))
     except BlobExists:
         async with blobs.open(key) as blob:
             there = b"".join([chunk async for chunk in blob.chunks])
@@ -79,7 +79,9 @@ def _format(data: bytes) -> AudioFormat:
 
 async def _seconds(data: bytes, told: float | None) -> float:
     try:
-        gate = await AudioGate.open(AudioStream(_Once(data), length=len(data)), max_bytes=len(data))
+        gate = await AudioGate.open(
+            AudioStream(OneChunk(data), length=len(data)), max_bytes=len(data)
+        )
         async for _ in gate.chunks():
             pass
         return gate.stored("").duration
@@ -91,15 +93,3 @@ async def _seconds(data: bytes, told: float | None) -> float:
 
 def _refused(sentence: str) -> ValidationError:
     return ValidationError(sentence, code="audio_not_importable", field="audio")
-
-
-class _Once(AsyncIterator[bytes]):
-    """All in one chunk. Not a generator, since nobody would close one for certain."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left = [data] if data else []
-
-    async def __anext__(self) -> bytes:
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()

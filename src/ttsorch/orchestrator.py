@@ -10,19 +10,14 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 * flights: a step that began is out of reach of its caller's cancellation (:mod:`ttsorch._flights`).
 """
 
-import hashlib
-import json
-import logging
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from types import TracebackType
-
-import anyio
 
 from ttsorch._announcer import Announcer
 from ttsorch._casting import Casting
@@ -33,23 +28,13 @@ from ttsorch._intake import Intake
 from ttsorch._journal import Journal
 from ttsorch._outbox import Outbox
 from ttsorch._pauses import Pauses
+from ttsorch._payload_hash import payload_hash
 from ttsorch._retention import Retention
+from ttsorch._speaking import Speaking
 from ttsorch._steps import Steps
-from ttsorch.capabilities import (
-    check,
-    check_encoding,
-    check_idempotency_key,
-    check_owner,
-    count_characters,
-)
-from ttsorch.errors import (
-    ConfigurationError,
-    IdempotencyConflict,
-    InternalError,
-    NotFound,
-    TtsorchError,
-    ValidationError,
-)
+from ttsorch._sweep import sweep
+from ttsorch.capabilities import check_idempotency_key
+from ttsorch.errors import ConfigurationError, NotFound, ValidationError
 from ttsorch.models import (
     NO_LIMITS,
     Effect,
@@ -67,7 +52,7 @@ from ttsorch.models import (
     SpeechRequest,
     Status,
     StuckTask,
-    Task,
+    SweepReport,
     TaskKind,
     Voice,
     VoiceSource,
@@ -77,23 +62,12 @@ from ttsorch.protocols import (
     EffectListener,
     Listener,
     Provider,
-    RequestChecking,
     TaskStore,
     VoiceCatalog,
     VoiceStore,
 )
 
-logger = logging.getLogger("ttsorch")
-
-
-@dataclass(frozen=True, slots=True)
-class SweepReport:
-    """What one sweep did: how many due tasks it took a step further, and how many of those steps failed
-    (they stay due); ``told`` effects had listeners to be told."""
-
-    stepped: int
-    failed: int
-    told: int = 0
+__all__ = ["Orchestrator", "SweepReport"]
 
 
 class Orchestrator:
@@ -148,33 +122,38 @@ class Orchestrator:
         self._announcer = Announcer(listeners)
         self._deliveries: Flights[None] = Flights(self.policy.shutdown_grace)
         self._clips = Clips(blobs)
-        flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
         self._outbox = Outbox(tasks, effects, self.policy)
-        self._journal = Journal(tasks, self.policy, self._announcer, flights, self._outbox)
-        self._steps = Steps(
-            journal=self._journal,
-            providers=self.providers,
-            voices=voices,
-            blobs=blobs,
-            pauses=Pauses(tasks, self.policy),
-            policy=self.policy,
-            on_unknown=on_unknown,
-        )
-        self._driver = Driver(
-            tasks=tasks,
-            steps=self._steps,
-            journal=self._journal,
-            flights=flights,
-            policy=self.policy,
-            background=background,
-            polls_synthesize=polls_synthesize,
-        )
-
+        self._steps, self._driver = self._assembled(on_unknown, polls_synthesize)
         self._retention = Retention(
             tasks=tasks, blobs=blobs, outbox=self._outbox, policy=self.policy, end=self._settled
         )
 
-    # Both are made anew each time: they hold nothing of their own, and go by the provider of the moment.
+    def _assembled(
+        self, on_unknown: OnUnknown | None, polls_synthesize: bool
+    ) -> tuple[Steps, Driver]:
+        flights: Flights[Job | None] = Flights(self.policy.shutdown_grace)
+        journal = Journal(self.tasks, self.policy, self._announcer, flights, self._outbox)
+        steps = Steps(
+            journal=journal,
+            providers=self.providers,
+            voices=self.voices,
+            blobs=self.blobs,
+            pauses=Pauses(self.tasks, self.policy),
+            policy=self.policy,
+            on_unknown=on_unknown,
+        )
+        driver = Driver(
+            tasks=self.tasks,
+            steps=steps,
+            journal=journal,
+            flights=flights,
+            policy=self.policy,
+            background=self.background,
+            polls_synthesize=polls_synthesize,
+        )
+        return steps, driver
+
+    # These are made anew each time: they hold nothing of their own, and go by the provider of the moment.
 
     @property
     def _intake(self) -> Intake:
@@ -186,6 +165,16 @@ class Orchestrator:
             announcer=self._announcer,
             policy=self.policy,
             background=self.background,
+        )
+
+    @property
+    def _speaking(self) -> Speaking:
+        return Speaking(
+            provider=self.provider,
+            tasks=self.tasks,
+            clips=self._clips,
+            intake=self._intake,
+            driver=self._driver,
         )
 
     @property
@@ -265,24 +254,9 @@ class Orchestrator:
                 nothing was written.
             StorageUnavailable: unknown whether anything was written; repeat with the same key.
         """
-        self._check_request(request, owner, idempotency_key)
-        if self.provider.capabilities.sends_clip and request.voice.reference_audio_key:
-            await self._clips.check(request.voice.reference_audio_key)
-        task = self._intake.task(
-            owner,
-            request.voice,
-            count_characters(request.text),
-            request=request,
-            idempotency_key=idempotency_key,
-            payload_hash=_speech_hash(
-                request.text, request.voice.id, request.language, request.options
-            ),
+        return await self._speaking.submit(
+            request, owner=owner, idempotency_key=idempotency_key, limits=self._limits
         )
-        generation = _generation_of(task, request)
-        direct = self.provider.capabilities.direct
-        enter = self._intake.queue if direct else self._intake.send
-        job = await enter(task, generation, limits=self._limits)
-        return job if job.task.id == task.id else await self._driver.answered(job)
 
     async def find_submitted(
         self,
@@ -300,25 +274,14 @@ class Orchestrator:
         Raises:
             IdempotencyConflict: the key was used with another request.
         """
-        job = await self.tasks.find_by_key(owner, idempotency_key)
-        if job is None:
-            return None
-        if job.task.payload_hash != _speech_hash(text, voice_id, language, options or {}):
-            raise IdempotencyConflict
-        return await self._driver.answered(job)
-
-    def _check_request(
-        self, request: SpeechRequest, owner: str, idempotency_key: str | None
-    ) -> None:
-        check_owner(owner)
-        if idempotency_key is not None:
-            check_idempotency_key(idempotency_key)
-        check_encoding(request.language)
-        if request.voice.owner not in (None, owner):
-            raise NotFound("Voice not found", code="voice_not_found")
-        check(request, self.provider.name, self.provider.capabilities)
-        if isinstance(self.provider, RequestChecking):
-            self.provider.check_request(request)
+        return await self._speaking.find(
+            idempotency_key,
+            text=text,
+            voice_id=voice_id,
+            owner=owner,
+            language=language,
+            options=options or {},
+        )
 
     # --- the verbs on a task --------------------------------------------------------------------------
 
@@ -602,7 +565,7 @@ class Orchestrator:
             description=description,
             owner=owner,
             idempotency_key=idempotency_key,
-            payload_hash=_hashed("design", name, text, language.casefold(), description),
+            payload_hash=payload_hash("design", name, text, language.casefold(), description),
             limits=self._limits,
         )
 
@@ -649,40 +612,12 @@ class Orchestrator:
         Raises:
             StorageUnavailable: the due tasks could not be read.
         """
-        due = await self._driver.claim_due()
-        failures: list[TtsorchError] = []
-
-        async def step(job: Job) -> None:
-            try:
-                await self._driver.step_in_turn(job)
-            except InternalError as error:
-                failures.append(error)  # it is in the log, with what caused it
-            except TtsorchError as error:
-                logger.warning("sweep: task %s: %s (%s)", job.task.id, error.code, error.detail)
-                failures.append(error)
-
-        async with anyio.create_task_group() as group:
-            for job in due:
-                group.start_soon(step, job)
-        told = await self._outbox.deliver_due()
-        return SweepReport(stepped=len(due), failed=len(failures), told=told)
+        return await sweep(self._driver, self._outbox)
 
     async def collect_orphans(self, *, dry_run: bool = True) -> Sequence[str]:
         """The keys of blobs that no row names and that are older than ``policy.orphan_grace``; deletes
         them unless ``dry_run``. Such blobs are left by crashes and lost races."""
-        orphans: list[str] = []
-        batch: list[str] = []
-        oldest = self.now() - timedelta(seconds=self.policy.orphan_grace)
-        async for blob in self.blobs.list(""):
-            if blob.modified_at <= oldest:
-                batch.append(blob.key)
-            if len(batch) == self.policy.sweep_batch:
-                orphans += await self.tasks.unreferenced(batch)
-                batch = []
-        orphans += await self.tasks.unreferenced(batch)
-        for key in () if dry_run else orphans:
-            await self.blobs.delete(key)
-        return orphans
+        return await self._retention.collect_orphans(dry_run=dry_run)
 
     # --- retention ------------------------------------------------------------------------------------
 
@@ -746,30 +681,6 @@ def _found(job: Job | None) -> Job:
     if job is None:
         raise NotFound
     return job
-
-
-def _generation_of(task: Task, request: SpeechRequest) -> Generation:
-    return Generation(
-        id=task.generation_id or task.id,
-        owner=task.owner,
-        task_id=task.id,
-        voice_id=request.voice.id,
-        voice_name=request.voice.name,
-        text=request.text,
-        language=request.language,
-        created_at=task.created_at,
-    )
-
-
-def _speech_hash(text: str, voice_id: str, language: str, options: Mapping[str, JsonValue]) -> str:
-    # How a language is spelled depends on the provider of the day, which may be another one by now.
-    return _hashed(text, voice_id, language.casefold(), options)
-
-
-def _hashed(*payload: JsonValue) -> str:
-    """Tells a repeated request from another one under the same idempotency key."""
-    canonical = json.dumps(payload, sort_keys=True, separators=(",", ":"), default=dict)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _as_seen_by(mine: Job, latest: Job) -> Job:

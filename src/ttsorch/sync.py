@@ -8,16 +8,15 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
-from dataclasses import dataclass
 from datetime import datetime
 from threading import Lock
 from types import TracebackType
 from typing import Literal, TypeVar
 
-import anyio
 from anyio.abc import TaskStatus
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 
+from ttsorch._sync_thread import Running, Service, not_running
 from ttsorch.errors import InternalError
 from ttsorch.models import (
     Effect,
@@ -31,58 +30,16 @@ from ttsorch.models import (
     SpeechRequest,
     Status,
     StuckTask,
+    SweepReport,
     TaskKind,
     Voice,
     VoiceSource,
 )
-from ttsorch.orchestrator import Orchestrator, SweepReport
+from ttsorch.orchestrator import Orchestrator
 
 __all__ = ["SyncOrchestrator"]
 
 T = TypeVar("T")
-
-
-class _Service:
-    """The loop's side: lives on its thread alone, so calls can't slip past a close."""
-
-    def __init__(self, orchestrator: Orchestrator) -> None:
-        self._orchestrator = orchestrator
-        self._closing = anyio.Event()
-        self._calls: set[anyio.CancelScope] = set()
-
-    async def attend(self, call: Callable[[Orchestrator], Awaitable[T]]) -> T:
-        with anyio.CancelScope() as scope:
-            if not self._closing.is_set():
-                self._calls.add(scope)
-                try:
-                    return await call(self._orchestrator)
-                finally:
-                    self._calls.discard(scope)
-        raise _not_running("it was closed meanwhile")
-
-    async def until_closed(self) -> None:
-        """Return once it is to close, when no call is waiting for anything any more."""
-        try:
-            await self._closing.wait()
-        finally:
-            self.close()
-            for scope in self._calls:
-                scope.cancel()
-
-    def close(self) -> None:
-        self._closing.set()
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """What there is between :meth:`SyncOrchestrator.start` and :meth:`SyncOrchestrator.close`."""
-
-    orchestrator: Orchestrator
-    service: _Service
-    portal: BlockingPortal
-    serving: "Future[None]"
-    thread: ExitStack
-    process: int
 
 
 class SyncOrchestrator:
@@ -110,7 +67,7 @@ class SyncOrchestrator:
     ) -> None:
         self._open = open
         self._backend = backend
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._lifecycle = Lock()
 
     # --- lifecycle ------------------------------------------------------------------------------------
@@ -140,7 +97,7 @@ class SyncOrchestrator:
             with ExitStack() as thread:
                 portal = thread.enter_context(start_blocking_portal(self._backend))
                 serving, (orchestrator, service) = portal.start_task(self._serve)
-                self._running = _Running(
+                self._running = Running(
                     orchestrator, service, portal, serving, thread.pop_all(), os.getpid()
                 )
 
@@ -169,9 +126,9 @@ class SyncOrchestrator:
                 running.portal.call(running.service.close)
                 running.serving.result()
 
-    async def _serve(self, *, task_status: TaskStatus[tuple[Orchestrator, _Service]]) -> None:
+    async def _serve(self, *, task_status: TaskStatus[tuple[Orchestrator, Service]]) -> None:
         async with self._open() as orchestrator:
-            service = _Service(orchestrator)
+            service = Service(orchestrator)
             task_status.started((orchestrator, service))
             await service.until_closed()
 
@@ -204,12 +161,12 @@ class SyncOrchestrator:
             self._get_running()  # closed meanwhile?
             raise
 
-    def _get_running(self) -> _Running:
+    def _get_running(self) -> Running:
         running = self._running
         if running is None:
-            raise _not_running("use it as `with SyncOrchestrator(...)`, or call start() first")
+            raise not_running("use it as `with SyncOrchestrator(...)`, or call start() first")
         if running.process != os.getpid():
-            raise _not_running("it was started before this process was forked")
+            raise not_running("it was started before this process was forked")
         return running
 
     # --- the verbs ------------------------------------------------------------------------------------
@@ -455,7 +412,3 @@ class SyncOrchestrator:
         return self.run(
             lambda o: o.purge_owner(owner, limit=limit, abandon_owed=abandon_owed, dry_run=dry_run)
         )
-
-
-def _not_running(detail: str) -> InternalError:
-    return InternalError("The orchestrator is not running.", code="not_running", detail=detail)

@@ -6,28 +6,14 @@ from functools import partial
 
 import anyio
 
-from tests.store.child_process import say
+from tests.store.child_process import say, write_without_end
 from ttsorch.errors import StorageUnavailable
 from ttsorch.store import migrate_task_store
 from ttsorch.store.postgres import PostgresTaskStore
-from ttsorch.testing.task_store_jobs import new_job
-
-WRITERS = 8
 
 
 async def write(url: str) -> None:
-    """Create jobs without end and say the id of each once it is acknowledged."""
-    store = await PostgresTaskStore.open(url)
-
-    async def create_jobs() -> None:
-        while True:
-            job = new_job(store.now(), text="Hello. " * 50)
-            await store.create(job.task, job.generation)
-            say(job.task.id)
-
-    async with anyio.create_task_group() as tasks:
-        for _ in range(WRITERS):
-            tasks.start_soon(create_jobs)
+    await write_without_end(await PostgresTaskStore.open(url))
 
 
 async def migrate(url: str) -> None:

@@ -6,10 +6,12 @@ import anyio
 import pytest
 
 from tests.postgres.server import Server, running_server
+from tests.standing_clock import advance, clock
 from ttsorch.store import migrate_task_store
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.clock import ManualClock
-from ttsorch.testing.task_store_jobs import Advance
+
+__all__ = ["advance", "clock"]
 
 
 @pytest.fixture
@@ -53,19 +55,6 @@ def database(server: Server, _migrated: str) -> str:
 @pytest.fixture
 def url(server: Server, database: str) -> str:
     return server.url(database)
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def advance(clock: ManualClock) -> Advance:
-    async def move(seconds: float) -> None:
-        clock.advance(seconds)
-
-    return move
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 import httpx
 
 from ttsorch._download import Downloader
 from ttsorch._http import Reply
-from ttsorch.errors import ProviderError, ResultExpired
-from ttsorch.models import AudioSource, AudioStream, JsonValue, SpeechRequest, Voice
-from ttsorch.providers._audio_in_hand import AudioInHand
+from ttsorch.errors import ProviderError
+from ttsorch.models import AudioSource, JsonValue, SpeechRequest, Voice
+from ttsorch.providers._audio_in_hand import AudioInHand, NoAudio
 from ttsorch.providers.qwen import QwenProvider
 from ttsorch.testing.speech import tone_wav
 
@@ -190,22 +189,10 @@ class RecordedResults(Downloader):
         failure: Callable[[Reply], ProviderError] | None = None,
     ) -> AudioSource:
         self.opened.append((url, headers))
-        return AudioInHand(AUDIO, "audio/wav") if url == self.link else _Gone()
+        return AudioInHand(AUDIO, "audio/wav") if url == self.link else NoAudio()
 
     async def aclose(self) -> None:
         self.closed += 1
-
-
-class _Gone:
-    async def __aenter__(self) -> AudioStream:
-        raise ResultExpired
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None: ...
 
 
 def qwen(

@@ -25,7 +25,7 @@ from ttsorch.errors import (
 from ttsorch.models import Attempt, SpeechRequest
 from ttsorch.providers._espeak.job import build_job
 from ttsorch.providers.local import LocalProvider
-from ttsorch.testing.provider import _held, _released
+from ttsorch.testing.held import assert_released, held
 
 pytestmark = pytest.mark.anyio
 
@@ -94,10 +94,10 @@ async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
 
 @asynccontextmanager
 async def nothing_left() -> AsyncIterator[None]:
-    before = _held()
+    before = held()
     yield
     gc.collect()
-    await _released(before)
+    await assert_released(before)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ async def test_a_wrong_kind_of_answer_is_caught() -> None:
 
 async def test_a_child_that_is_left_behind_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that starts a process and is cancelled before it can end it fails the suite."""
-    monkeypatch.setattr("ttsorch.testing.provider._RELEASE_ROUNDS", 3)
+    monkeypatch.setattr("ttsorch.testing.held._RELEASE_ROUNDS", 3)
     provider = LeavesAChild()
 
     with pytest.raises(pytest.fail.Exception, match="child"):

@@ -8,6 +8,7 @@ import anyio
 
 from ttsorch.errors import StorageUnavailable
 from ttsorch.models import Job
+from ttsorch.protocols import TaskStore
 from ttsorch.store import migrate_task_store
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.task_store_jobs import claimed, new_job
@@ -21,8 +22,11 @@ def say(line: str) -> None:
 
 
 async def write(path: str) -> None:
-    """Create jobs without end and say the id of each once it is acknowledged."""
-    store = await SqliteTaskStore.open(path)
+    await write_without_end(await SqliteTaskStore.open(path))
+
+
+async def write_without_end(store: TaskStore) -> None:
+    """Create jobs and say the id of each once it is acknowledged."""
 
     async def create_jobs() -> None:
         while True:

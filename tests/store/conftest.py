@@ -5,23 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.standing_clock import advance, clock
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.clock import ManualClock
-from ttsorch.testing.task_store_jobs import Advance
 
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def advance(clock: ManualClock) -> Advance:
-    async def move(seconds: float) -> None:
-        clock.advance(seconds)
-
-    return move
+__all__ = ["advance", "clock"]
 
 
 @pytest.fixture

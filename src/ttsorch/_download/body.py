@@ -7,15 +7,10 @@ from typing import TypeAlias
 
 import httpx
 
+from ttsorch._audio.verdicts import too_large
 from ttsorch._download.fetching import Answer
 from ttsorch._download.pace import Limits, Pace
-from ttsorch._download.verdicts import (
-    broken_off,
-    compressed,
-    longer_than_announced,
-    too_large,
-    too_slow,
-)
+from ttsorch._download.verdicts import broken_off, compressed, longer_than_announced, too_slow
 from ttsorch._http.origin import origin_of
 from ttsorch.errors import ProviderUnavailable
 

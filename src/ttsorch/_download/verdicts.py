@@ -32,14 +32,6 @@ def too_slow(detail: str) -> ProviderTimeout:
     )
 
 
-def too_large(max_bytes: int) -> CorruptResult:
-    return CorruptResult(
-        "The provider returned more audio than this server accepts.",
-        code="result_too_large",
-        detail=f"over {max_bytes} bytes",
-    )
-
-
 def compressed(url: httpx.URL) -> CorruptResult:
     return CorruptResult(
         detail=f"{origin_of(url)} compressed the audio, although we asked for it not to be"

@@ -2,7 +2,6 @@
 that ``--help`` is quick."""
 
 import math
-import os
 import sys
 from contextlib import contextmanager
 from functools import partial
@@ -11,18 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ttsorch.cli.contract_command import contract_test
+from ttsorch.cli.environment import read_config
 from ttsorch.cli.exiting import conflict, error_only, exiting
-from ttsorch.cli.purge_command import make_purge
+from ttsorch.cli.options import Json
+from ttsorch.cli.purge_command import purge
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from ttsorch.cli.saying import Watch
-    from ttsorch.config import Config
-    from ttsorch.models import ErrorInfo, Job, JsonValue, StuckTask
+    from ttsorch.models import ErrorInfo, JsonValue
 
-# A command binds no address. Some shells export HOST, and then it isn't meant for us.
-_OF_SERVERS_ONLY = frozenset({"HOST", "PORT", "TTSORCH_TOKENS"})
 _LONGEST_INPUT = 16 * 1024 * 1024
 
 app = typer.Typer(
@@ -35,10 +33,38 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 Owner = Annotated[str | None, typer.Option(help="Whose: an owner's id.", show_default="local")]
-
 Provider = Annotated[str | None, typer.Option(help="Instead of TTS_PROVIDER_MODE.")]
+Text = Annotated[
+    str, typer.Argument(metavar="TEXT", help="What to say; - reads it from standard input.")
+]
+SpeakingVoice = Annotated[
+    str | None,
+    typer.Option(help="A voice's id, its name, or a part of it.", show_default="English"),
+]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        help="The file to write; - is standard output.",
+        show_default="speech.wav, or the next free name",
+    ),
+]
+Unknown = Annotated[
+    bool,
+    typer.Option(
+        "--unknown",
+        help="Only those whose call was never answered, of all owners, oldest first: each may be"
+        " paid for.",
+    ),
+]
+Stuck = Annotated[
+    bool,
+    typer.Option(
+        "--stuck",
+        help="Only those that no step takes further, or whose row can't be read, of all owners, worst"
+        " first: id, owner, phase, how often it was tried, why.",
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
@@ -66,23 +92,12 @@ def ttsorch(
 
 @app.command()
 def say(
-    text: Annotated[
-        str, typer.Argument(metavar="TEXT", help="What to say; - reads it from standard input.")
-    ],
-    voice: Annotated[
-        str | None,
-        typer.Option(help="A voice's id, its name, or a part of it.", show_default="English"),
-    ] = None,
+    text: Text,
+    voice: SpeakingVoice = None,
     language: Annotated[str, typer.Option(help="The language of the text.")] = "Auto",
     provider: Provider = None,
     owner: Owner = None,
-    out: Annotated[
-        str | None,
-        typer.Option(
-            help="The file to write; - is standard output.",
-            show_default="speech.wav, or the next free name",
-        ),
-    ] = None,
+    out: Out = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     json: Json = False,
 ) -> None:
@@ -111,7 +126,7 @@ def say(
             target=choose_target(out, force=force),
         )
         with _watching() as watch:
-            audio = anyio.run(saying.run, _config(provider), spoken, watch)
+            audio = anyio.run(saying.run, read_config(provider), spoken, watch)
         if json:
             print_json(record(None))
         else:
@@ -139,7 +154,7 @@ def voices(
         found = anyio.run(
             partial(
                 list_voices,
-                _config(provider),
+                read_config(provider),
                 owner or LOCAL_OWNER,
                 search=search,
                 language=language,
@@ -154,22 +169,8 @@ def voices(
 @app.command()
 def tasks(
     active: Annotated[bool, typer.Option("--active", help="Only those that go on.")] = False,
-    unknown: Annotated[
-        bool,
-        typer.Option(
-            "--unknown",
-            help="Only those whose call was never answered, of all owners, oldest first: each may be"
-            " paid for.",
-        ),
-    ] = False,
-    stuck: Annotated[
-        bool,
-        typer.Option(
-            "--stuck",
-            help="Only those that no step takes further, or whose row can't be read, of all owners, worst"
-            " first: id, owner, phase, how often it was tried, why.",
-        ),
-    ] = False,
+    unknown: Unknown = False,
+    stuck: Stuck = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 20,
     owner: Owner = None,
     json: Json = False,
@@ -177,20 +178,9 @@ def tasks(
     """List the newest tasks: id, state, time, voice, text."""
     import anyio
 
+    from ttsorch.cli.listing import newest_tasks, stuck_tasks, unknown_tasks
     from ttsorch.cli.reports import print_json, print_rows, print_stuck, task_record, task_row
-    from ttsorch.config import LOCAL_OWNER, open_orchestrator
-
-    async def stuck_ones() -> "Sequence[StuckTask]":
-        async with open_orchestrator(_config(), background=False) as orchestrator:
-            return await orchestrator.list_stuck(limit=limit)
-
-    async def newest() -> "Sequence[Job]":
-        async with open_orchestrator(_config(), background=False) as orchestrator:
-            if unknown:
-                return await orchestrator.list_unknown(limit=limit)
-            return await orchestrator.list_tasks(
-                owner=owner or LOCAL_OWNER, active=active or None, limit=limit
-            )
+    from ttsorch.config import LOCAL_OWNER
 
     with exiting(error_only if json else None):
         if unknown and (active or owner or stuck):
@@ -198,9 +188,12 @@ def tasks(
         if stuck and (active or owner):
             raise conflict("--stuck shows all owners' tasks; it can't be narrowed down.")
         if stuck:
-            print_stuck(anyio.run(stuck_ones), as_json=json)
+            print_stuck(anyio.run(stuck_tasks, read_config(), limit), as_json=json)
             return
-        found = anyio.run(newest)
+        if unknown:
+            found = anyio.run(unknown_tasks, read_config(), limit)
+        else:
+            found = anyio.run(newest_tasks, read_config(), owner or LOCAL_OWNER, active, limit)
         if json:
             print_json({"tasks": [task_record(job) for job in found]})
         else:
@@ -225,7 +218,7 @@ def sweep(
     from ttsorch.cli.sweeping import sweep as run_sweep
 
     with exiting(error_only if json else None):
-        config, show = _config(provider), partial(print_sweep, as_json=json)
+        config, show = read_config(provider), partial(print_sweep, as_json=json)
         if watch is not None and not 0 < watch < math.inf:
             raise conflict("--watch must be a positive number of seconds.")
         report = anyio.run(run_sweep, config, watch, show)
@@ -241,7 +234,7 @@ def migrate(json: Json = False) -> None:
     from ttsorch.config import migrate_database
 
     with exiting(error_only if json else None):
-        version = anyio.run(migrate_database, _config())
+        version = anyio.run(migrate_database, read_config())
         if json:
             print_json({"schema_version": version})
         else:
@@ -249,21 +242,10 @@ def migrate(json: Json = False) -> None:
 
 
 app.command("contract-test")(contract_test)
+app.command("purge")(purge)
 
 
 # --- what the commands share --------------------------------------------------------------------------
-
-
-def _config(provider: str | None = None) -> "Config":
-    from ttsorch.config import Config
-
-    environ = {name: os.environ[name] for name in os.environ.keys() - _OF_SERVERS_ONLY}
-    if provider is not None:
-        environ["TTS_PROVIDER_MODE"] = provider
-    return Config.from_env(environ)
-
-
-app.command("purge")(make_purge(_config))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ttsorch.cli.exiting import conflict, error_only, exiting
+from ttsorch.cli.options import Json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,48 +18,56 @@ if TYPE_CHECKING:
     from ttsorch.conformance import Clip, Plan, Report, Settings, Tokens
     from ttsorch.conformance.running import Watch
 
+Token = Annotated[
+    str | None,
+    typer.Option(help="A user's bearer token.", envvar="TTSORCH_CONTRACT_TOKEN"),
+]
+OtherToken = Annotated[
+    str | None,
+    typer.Option(
+        help="Another user's, to see that neither finds what is the other's.",
+        envvar="TTSORCH_CONTRACT_OTHER_TOKEN",
+    ),
+]
+Rows = Annotated[
+    str, typer.Option(help="Only what proves these rows: R3,C7,A1,4.5", show_default="all")
+]
+Only = Annotated[
+    str,
+    typer.Option(help="Only these themes or cases: media,cancel", show_default="all"),
+]
+Paid = Annotated[
+    bool, typer.Option("--paid/--no-paid", help="Whether anything may be spoken or made.")
+]
+Patience = Annotated[float, typer.Option(metavar="SECONDS", help="How long one speech may take.")]
+SpeakingVoice = Annotated[
+    str | None, typer.Option(help="The id of a voice to speak with.", show_default="any")
+]
+ClipFile = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="A recording to clone a voice from.",
+        show_default="what the server has just spoken",
+    ),
+]
+ClipText = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="What is said in that recording.")
+]
+
 
 def contract_test(
     url: Annotated[str, typer.Argument(metavar="URL", help="The server: https://example.com")],
-    token: Annotated[
-        str | None,
-        typer.Option(help="A user's bearer token.", envvar="TTSORCH_CONTRACT_TOKEN"),
-    ] = None,
-    other_token: Annotated[
-        str | None,
-        typer.Option(
-            help="Another user's, to see that neither finds what is the other's.",
-            envvar="TTSORCH_CONTRACT_OTHER_TOKEN",
-        ),
-    ] = None,
-    rows: Annotated[
-        str, typer.Option(help="Only what proves these rows: R3,C7,A1,4.5", show_default="all")
-    ] = "",
-    only: Annotated[
-        str,
-        typer.Option(help="Only these themes or cases: media,cancel", show_default="all"),
-    ] = "",
-    paid: Annotated[
-        bool, typer.Option("--paid/--no-paid", help="Whether anything may be spoken or made.")
-    ] = True,
-    patience: Annotated[
-        float, typer.Option(metavar="SECONDS", help="How long one speech may take.")
-    ] = 300.0,
-    voice: Annotated[
-        str | None, typer.Option(help="The id of a voice to speak with.", show_default="any")
-    ] = None,
-    clip: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="A recording to clone a voice from.",
-            show_default="what the server has just spoken",
-        ),
-    ] = None,
-    clip_text: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="What is said in that recording.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")] = False,
+    token: Token = None,
+    other_token: OtherToken = None,
+    rows: Rows = "",
+    only: Only = "",
+    paid: Paid = True,
+    patience: Patience = 300.0,
+    voice: SpeakingVoice = None,
+    clip: ClipFile = None,
+    clip_text: ClipText = None,
+    json: Json = False,
 ) -> None:
     """Check a server against the v1 contract. Exit status 1 if something is different.
 

@@ -6,8 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from ttsorch.cli.wording import local_time, plain, state_in_words
-from ttsorch.models import ErrorInfo, Job, JsonValue, PurgeReport, StuckTask, Voice
-from ttsorch.orchestrator import SweepReport
+from ttsorch.models import ErrorInfo, Job, JsonValue, PurgeReport, StuckTask, SweepReport, Voice
 from ttsorch.states import provider_status
 
 

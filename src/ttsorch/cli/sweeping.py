@@ -8,8 +8,8 @@ from ttsorch.cli.reports import complain
 from ttsorch.cli.stopping import Stoppable, Stopped
 from ttsorch.config import Config, open_orchestrator
 from ttsorch.errors import StorageUnavailable
-from ttsorch.models import StuckTask
-from ttsorch.orchestrator import Orchestrator, SweepReport
+from ttsorch.models import StuckTask, SweepReport
+from ttsorch.orchestrator import Orchestrator
 
 Show = Callable[[SweepReport, Sequence[StuckTask]], None]
 

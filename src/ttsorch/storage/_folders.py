@@ -13,8 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ttsorch._keys import checked
-from ttsorch.errors import ValidationError
+from ttsorch._keys import is_key
 from ttsorch.models import BlobInfo
 
 #: Nobody else may read what is below the root, whatever the umask.
@@ -95,7 +94,7 @@ def scan(root: Path, folder: str) -> tuple[list[BlobInfo], list[str]]:
                     _remove_if_stale(name, entered[-1])
                 elif _is_folder(path):
                     folders.append(path)
-                elif _is_key(path) and (blob := _blob(path, name, entered[-1])):
+                elif is_key(path) and (blob := _blob(path, name, entered[-1])):
                     blobs.append(blob)
     except OSError as error:
         if error.errno not in _NO_FOLDER:
@@ -133,15 +132,8 @@ def _make_folder(name: str, outer: int) -> None:
         pass  # another put was first
 
 
-def _is_key(path: str) -> bool:
-    try:
-        return bool(checked(path))
-    except ValidationError:
-        return False
-
-
 def _is_folder(path: str) -> bool:
-    return _is_key(f"{path}/0.x")
+    return is_key(f"{path}/0.x")
 
 
 def _blob(path: str, name: str, folder: int) -> BlobInfo | None:

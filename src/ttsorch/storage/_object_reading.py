@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import obstore
 
-from ttsorch._keys import checked
-from ttsorch.errors import BlobNotFound, StorageUnavailable, ValidationError
+from ttsorch._keys import is_key
+from ttsorch.errors import BlobNotFound, StorageUnavailable
 from ttsorch.models import BlobInfo
 from ttsorch.storage._object_bucket import (
     OBSTORE_ERRORS,
@@ -88,13 +88,6 @@ class Listing(AsyncIterator[BlobInfo]):
             return [
                 BlobInfo(entry["path"], entry["size"], entry["last_modified"])
                 for entry in page
-                if entry["path"].startswith(self._prefix) and _is_key(entry["path"])
+                if entry["path"].startswith(self._prefix) and is_key(entry["path"])
             ]
         raise failure
-
-
-def _is_key(path: str) -> bool:
-    try:
-        return bool(checked(path))
-    except ValidationError:
-        return False

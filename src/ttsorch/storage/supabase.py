@@ -17,8 +17,8 @@ from ttsorch._http import HttpClient, Reply, Timeouts
 from ttsorch._http.detached import Detached
 from ttsorch._http.discretion import be_discreet, discreetly, watch_loggers
 from ttsorch._http.transport import LineTransport
-from ttsorch._keys import checked
-from ttsorch.errors import BlobNotFound, ProviderError, StorageUnavailable, ValidationError
+from ttsorch._keys import checked, is_key
+from ttsorch.errors import BlobNotFound, ProviderError, StorageUnavailable
 from ttsorch.models import BlobInfo, BlobStream
 from ttsorch.storage._carrying import carry
 from ttsorch.storage._reading import span
@@ -265,7 +265,7 @@ class _Listing(AsyncIterator[BlobInfo]):
             if self._last:
                 raise StopAsyncIteration
             page = await self._page(self._prefix, self._cursor)
-            self._found = [blob for blob in page.blobs if _is_key(blob.key)]
+            self._found = [blob for blob in page.blobs if is_key(blob.key)]
             self._cursor = page.cursor
             self._last = page.cursor is None
         return self._found.pop()
@@ -280,10 +280,3 @@ class _Counted(AsyncIterator[bytes]):
         chunk = await anext(self._chunks)
         self.size += len(chunk)
         return chunk
-
-
-def _is_key(name: str) -> bool:
-    try:
-        return bool(checked(name))
-    except ValidationError:
-        return False

@@ -1,25 +1,15 @@
 """What a purge may take out of the memory store's rows, and the taking."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
 from ttsorch.models import Effect, EffectState, Generation, Purged, Task, TaskKind, Voice
+from ttsorch.store._memory_rows import Rows
 
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """All that a store holds, by id."""
-
-    tasks: dict[str, Task] = field(default_factory=dict)
-    generations: dict[str, Generation] = field(default_factory=dict)
-    voices: dict[str, Voice] = field(default_factory=dict)
-    effects: dict[str, Effect] = field(default_factory=dict)
-    failures: dict[str, tuple[int, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

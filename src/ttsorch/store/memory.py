@@ -4,15 +4,13 @@ An operation is atomic because nothing in it awaits. Each begins with a checkpoi
 interleave as they do with a real database.
 """
 
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import anyio.lowlevel
 
-from ttsorch.errors import ActiveJobLimit, ProviderBusy, StorageUnavailable, SubmitRateLimit
+from ttsorch.errors import StorageUnavailable
 from ttsorch.models import (
     NO_LIMITS,
     Clock,
@@ -24,7 +22,6 @@ from ttsorch.models import (
     Limits,
     Page,
     Pause,
-    Phase,
     Purged,
     Status,
     StuckTask,
@@ -36,11 +33,11 @@ from ttsorch.models import (
 from ttsorch.states import deadline, lease_is_live
 from ttsorch.store import _memory_purging as purging
 from ttsorch.store._clock import utc_now
-from ttsorch.store._limits import LIMIT_WINDOW, PAUSE_SPREAD_SECONDS
-from ttsorch.store._rows import task_from_row, task_to_row
+from ttsorch.store._memory_create import busy, check_limits, earlier
+from ttsorch.store._memory_due import due_in_turns, put_off
+from ttsorch.store._memory_rows import Rows
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class MemoryTaskStore:
@@ -51,13 +48,13 @@ class MemoryTaskStore:
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
         self._clock = clock
-        self._rows = purging.Rows()
+        self._rows = Rows()
         self._tasks = self._rows.tasks
         self._generations = self._rows.generations
         self._voices = self._rows.voices
         self._effects = self._rows.effects
         self._failures = self._rows.failures
-        self._pauses: dict[str, Pause] = {}
+        self._pauses = self._rows.pauses
         self._closed = False
 
     def now(self) -> datetime:
@@ -77,22 +74,23 @@ class MemoryTaskStore:
         limits: Limits = NO_LIMITS,
     ) -> Job:
         await self._turn()
-        earlier = self._earlier(task)
-        if earlier is not None:
-            return self._job(earlier)
+        if (stored := earlier(self._rows, task)) is not None:
+            return self._job(stored)
+        now = self.now()
         if task.kind is not TaskKind.CLONE:
-            self._check_limits(task, limits)
-        if not task.status.terminal and self._pause(task) is not None:
-            raise self._busy(task)
+            check_limits(self._rows, task, limits, now)
+        if not task.status.terminal and self._rows.pause_of(task, now) is not None:
+            raise busy(self._rows, task, now)
         if task.id in self._tasks or (generation and generation.id in self._generations):
             raise StorageUnavailable(detail="the id is taken")
         if lease_seconds is not None:
             task = self._leased(task, task.fence, lease_seconds)
-        return self._store(task, generation)
+        return self._rows.store(task, generation)
 
     async def get(self, owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
         await self._turn()
-        task = self._own(owner, task_id) if include_deleted else self._visible(owner, task_id)
+        find = self._rows.own if include_deleted else self._rows.visible
+        task = find(owner, task_id)
         return None if task is None else self._job(task)
 
     async def find_by_key(self, owner: str, idempotency_key: str) -> Job | None:
@@ -104,7 +102,7 @@ class MemoryTaskStore:
 
     async def record_poll(self, owner: str, task_id: str) -> Job | None:
         await self._turn()
-        task = self._visible(owner, task_id)
+        task = self._rows.visible(owner, task_id)
         if task is None:
             return None
         if not task.status.terminal:
@@ -120,10 +118,10 @@ class MemoryTaskStore:
         effect: Effect | None = None,
     ) -> bool:
         await self._turn()
-        stored = self._at_version(task, expected_version)
+        stored = self._rows.at_version(task, expected_version)
         if stored is None:
             return False
-        self._update(stored, task, generation)
+        self._rows.update(stored, task, generation)
         if effect is not None:
             self._effects.setdefault(effect.key, effect)
         return True
@@ -138,13 +136,13 @@ class MemoryTaskStore:
         sends: bool = False,
     ) -> Task | None:
         await self._turn()
-        stored = self._at_version(task, expected_version)
+        stored = self._rows.at_version(task, expected_version)
         if stored is None or lease_is_live(stored, self.now()):
             return None
-        if sends and self._pause(stored) is not None:
+        if sends and self._rows.pause_of(stored, self.now()) is not None:
             return None
         leased = self._leased(task, stored.fence, lease_seconds)
-        return self._update(replace(stored, fence=leased.fence), leased, generation)
+        return self._rows.update(replace(stored, fence=leased.fence), leased, generation)
 
     async def renew(self, task_id: str, *, fence: int, lease_seconds: float) -> bool:
         await self._turn()
@@ -160,10 +158,10 @@ class MemoryTaskStore:
         now = self.now()
         until = now + timedelta(seconds=hold_seconds)
         jobs: list[Job] = []
-        for task in self._due_in_turns(now):
+        for task in due_in_turns(self._rows, now):
             if len(jobs) == limit:
                 break
-            if (later := self._put_off(task, now)) is not None:
+            if (later := put_off(self._rows, task, now)) is not None:
                 self._tasks[task.id] = replace(task, next_action_at=later)
                 continue
             held = self._tasks[task.id] = replace(task, next_action_at=until)
@@ -205,7 +203,7 @@ class MemoryTaskStore:
 
     async def delete_task(self, owner: str, task_id: str) -> bool:
         await self._turn()
-        task = self._visible(owner, task_id)
+        task = self._rows.visible(owner, task_id)
         if task is None:
             return False
         self._tasks[task_id] = replace(task, deleted_at=self.now())
@@ -286,13 +284,13 @@ class MemoryTaskStore:
     async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
         await self._turn()
         worst_first = sorted(self._failures, key=lambda id: (-self._failures[id][0], id))
-        return [self._stuck(self._tasks[id]) for id in worst_first[:limit]]
+        return [self._rows.stuck(self._tasks[id]) for id in worst_first[:limit]]
 
     # --- generations ----------------------------------------------------------------------------------
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None:
         await self._turn()
-        return self._own_generation(owner, generation_id)
+        return self._rows.own_generation(owner, generation_id)
 
     async def list_generations(
         self,
@@ -316,25 +314,14 @@ class MemoryTaskStore:
 
     async def delete_generation(self, owner: str, generation_id: str) -> bool:
         await self._turn()
-        if self._own_generation(owner, generation_id) is None:
+        if self._rows.own_generation(owner, generation_id) is None:
             return False
         del self._generations[generation_id]
         return True
 
     async def unreferenced(self, keys: Sequence[str]) -> Sequence[str]:
         await self._turn()
-        holders: Iterable[Generation | Task] = (
-            *self._generations.values(),
-            *(task for task in self._tasks.values() if task.generation_id is None),
-        )
-        referenced: set[str | None] = {holder.audio.key for holder in holders if holder.audio}
-        referenced |= {voice.reference_audio_key for voice in self._voices.values()}
-        referenced |= {
-            task.voice.reference_audio_key
-            for task in self._tasks.values()
-            if task.kind is TaskKind.CLONE
-            and (not task.status.terminal or task.voice.provider_voice_id is not None)
-        }
+        referenced = self._rows.named_keys()
         return [key for key in keys if key not in referenced]
 
     # --- purges ---------------------------------------------------------------------------------------
@@ -380,7 +367,7 @@ class MemoryTaskStore:
         await self._turn()
         if voice.id in self._voices:
             return False
-        if of_task is not None and self._own(voice.owner or "", of_task) is None:
+        if of_task is not None and self._rows.own(voice.owner or "", of_task) is None:
             return False
         self._voices[voice.id] = voice
         return True
@@ -389,7 +376,7 @@ class MemoryTaskStore:
         self, owner: str, voice_id: str, *, include_deleted: bool = False
     ) -> Voice | None:
         await self._turn()
-        voice = self._own_voice(owner, voice_id)
+        voice = self._rows.own_voice(owner, voice_id)
         return voice if voice and (include_deleted or voice.deleted_at is None) else None
 
     async def list_voices(
@@ -415,7 +402,7 @@ class MemoryTaskStore:
 
     async def delete_voice(self, owner: str, voice_id: str) -> bool:
         await self._turn()
-        voice = self._own_voice(owner, voice_id)
+        voice = self._rows.own_voice(owner, voice_id)
         if voice is None:
             return False
         self._voices[voice_id] = replace(voice, deleted_at=voice.deleted_at or self.now())
@@ -432,119 +419,11 @@ class MemoryTaskStore:
         return self.now() + timedelta(seconds=seconds)
 
     def _job(self, task: Task) -> Job:
-        return Job(task, self._generations.get(task.generation_id or ""))
-
-    def _own(self, owner: str, task_id: str) -> Task | None:
-        task = self._tasks.get(task_id)
-        return task if task and task.owner == owner else None
-
-    def _visible(self, owner: str, task_id: str) -> Task | None:
-        task = self._own(owner, task_id)
-        return task if task and task.deleted_at is None else None
-
-    def _own_generation(self, owner: str, generation_id: str) -> Generation | None:
-        generation = self._generations.get(generation_id)
-        return generation if generation and generation.owner == owner else None
-
-    def _own_voice(self, owner: str, voice_id: str) -> Voice | None:
-        voice = self._voices.get(voice_id)
-        return voice if voice and voice.owner == owner else None
-
-    def _at_version(self, task: Task, version: int) -> Task | None:
-        stored = self._tasks.get(task.id)
-        return (
-            stored if stored and (stored.owner, stored.version) == (task.owner, version) else None
-        )
-
-    def _earlier(self, task: Task) -> Task | None:
-        stored = self._tasks.get(task.id)
-        if stored and stored.owner == task.owner:
-            return stored
-        if task.idempotency_key is None:
-            return None
-        wanted = (task.owner, task.idempotency_key)
-        same = (t for t in self._tasks.values() if (t.owner, t.idempotency_key) == wanted)
-        return next(same, None)
-
-    def _due_in_turns(self, now: datetime) -> list[Task]:
-        turns: Counter[str] = Counter()
-        in_order = []
-        for task in sorted(self._tasks.values(), key=_urgency):
-            if task.next_action_at is not None and task.next_action_at <= now:
-                turns[task.owner] += 1
-                in_order.append((turns[task.owner], task))
-        return [task for _, task in sorted(in_order, key=lambda pair: pair[0])]
-
-    def _pause(self, task: Task) -> Pause | None:
-        """The one that is on for the task's provider."""
-        pause = self._pauses.get(task.provider)
-        return pause if pause and pause.until > self.now() else None
-
-    def _busy(self, task: Task) -> ProviderBusy:
-        pause = self._pause(task)
-        left = (pause.until - self.now()).total_seconds() if pause else None
-        return ProviderBusy(retry_after=left)
-
-    def _put_off(self, task: Task, now: datetime) -> datetime | None:
-        """When a due task is looked at again that must not be sent now."""
-        pause, last = self._pause(task), min(task.accept_by, task.finish_by)
-        if task.phase is not Phase.QUEUED or pause is None or last <= now:
-            return None
-        share = zlib.crc32(task.id.encode()) / 2**32
-        spread = timedelta(seconds=share * PAUSE_SPREAD_SECONDS)
-        return min(pause.until + spread, last)
-
-    def _stuck(self, task: Task) -> StuckTask:
-        failures, reason = self._failures[task.id]
-        return StuckTask(
-            id=task.id,
-            owner=task.owner,
-            provider=task.provider,
-            kind=task.kind.value,
-            phase=task.phase.value,
-            failures=failures,
-            reason=reason,
-            next_action_at=task.next_action_at,
-        )
-
-    def _check_limits(self, task: Task, limits: Limits) -> None:
-        counted = [each for each in self._tasks.values() if each.kind is not TaskKind.CLONE]
-        active = [each for each in counted if not each.status.terminal]
-        most = limits.active_per_owner
-        if most is not None and sum(each.owner == task.owner for each in active) >= most:
-            raise ActiveJobLimit
-        most, now = limits.submits_per_minute, self.now()
-        begun = sorted(each.created_at for each in counted if each.owner == task.owner)
-        recent = [moment for moment in begun if moment > now - LIMIT_WINDOW]
-        if most is not None and len(recent) >= most:
-            raise SubmitRateLimit(retry_after=(recent[-most] + LIMIT_WINDOW - now).total_seconds())
-        most = limits.in_flight_per_provider
-        if most is not None and sum(each.provider == task.provider for each in active) >= most:
-            raise self._busy(task)
+        return self._rows.job(task)
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)
         return replace(task, fence=last_fence + 1, lease_until=until, next_action_at=until)
-
-    def _update(self, stored: Task, task: Task, generation: Generation | None) -> Task:
-        """Write over what ``stored`` holds, but for the fields that are the store's own."""
-        kept = replace(
-            task,
-            poll_count=stored.poll_count,
-            fence=stored.fence,
-            deleted_at=stored.deleted_at,
-        )
-        if generation is not None and not self._own_generation(stored.owner, generation.id):
-            generation = None
-        self._failures.pop(task.id, None)
-        return self._store(kept, generation).task
-
-    def _store(self, task: Task, generation: Generation | None) -> Job:
-        # Through a row and back, so that a caller's later change to a mapping of its own stays its own.
-        task = self._tasks[task.id] = task_from_row(task_to_row(task))
-        if generation is not None:
-            self._generations[generation.id] = generation
-        return Job(task, generation)
 
 
 def _voice_order(voice: Voice) -> tuple[bool, datetime, str]:
@@ -554,7 +433,3 @@ def _voice_order(voice: Voice) -> tuple[bool, datetime, str]:
 def _page(found: Sequence[Item], page: int, per_page: int) -> Page[Item]:
     start = (page - 1) * per_page
     return Page(tuple(found[start : start + per_page]), page, per_page, len(found))
-
-
-def _urgency(task: Task) -> tuple[datetime, datetime, str]:
-    return task.result_expires_at or _LAST, task.next_action_at or _LAST, task.id

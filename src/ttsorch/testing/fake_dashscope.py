@@ -9,28 +9,18 @@ stream (``X-DashScope-SSE``), fetches nothing, and makes WAV whatever format is 
 
 import argparse
 import hmac
-import shlex
-import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
-import anyio
-
-from ttsorch.errors import ConfigurationError
 from ttsorch.models import JsonValue
 from ttsorch.testing._dashscope import cosyvoice
 from ttsorch.testing._dashscope.results import PATH as RESULTS_PATH
 from ttsorch.testing._dashscope.results import ResultStore
 from ttsorch.testing._dashscope.speech import QWEN_PATH, SPEECH_PATH, Synthesizer
-from ttsorch.testing._dashscope.voices import (
-    CLONING,
-    DESIGNING,
-    Account,
-    EnrolledVoice,
-    QwenVoices,
-)
+from ttsorch.testing._dashscope.voices import CLONING, DESIGNING, Account, EnrolledVoice, QwenVoices
 from ttsorch.testing._dashscope.wire import (
     DashScopeLedger,
     Failure,
@@ -43,7 +33,8 @@ from ttsorch.testing._dashscope.wire import (
     section,
     succeeded,
 )
-from ttsorch.testing.speakers import Speaker, engine_speaker, tone_speaker
+from ttsorch.testing.fake_command import serve_until_signalled
+from ttsorch.testing.speakers import Speaker, tone_speaker
 from ttsorch.testing.vendor_server import VendorReply, VendorRequest, VendorServer, serving
 
 __all__ = [
@@ -209,23 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--engine", action="store_true", help="speak with the embedded engine, not in tones"
     )
     chosen = parser.parse_args(arguments)
-    try:
-        speak = engine_speaker() if chosen.engine else tone_speaker
-        anyio.run(_serve, chosen.api_key, speak, chosen.port)
-    except (ConfigurationError, OSError, OverflowError) as error:
-        sys.stderr.write(f"Cannot serve: {error}\n")
-        return 1
-    return 0
-
-
-async def _serve(api_key: str, speak: Speaker, port: int) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with fake_dashscope(api_key=api_key, speak=speak, port=port) as fake:
-            for name, value in fake.environ().items():
-                sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
-            sys.stdout.flush()
-            async for _ in signals:
-                return
+    opening = partial(fake_dashscope, api_key=chosen.api_key, port=chosen.port)
+    return serve_until_signalled(opening, engine=chosen.engine)
 
 
 if __name__ == "__main__":

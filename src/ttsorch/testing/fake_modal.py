@@ -14,21 +14,18 @@ to export and serves until it is interrupted.
 """
 
 import argparse
-import shlex
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
-import anyio
-
-from ttsorch.errors import ConfigurationError
 from ttsorch.testing._modal.apps import ModalApps
 from ttsorch.testing._modal.edge import ModalEdge
 from ttsorch.testing._modal.jobs import ModalJob
 from ttsorch.testing._modal.switches import ModalSwitches
-from ttsorch.testing.speakers import Speaker, engine_speaker, tone_speaker
+from ttsorch.testing.fake_command import serve_until_signalled
+from ttsorch.testing.speakers import Speaker, tone_speaker
 from ttsorch.testing.vendor_ledger import VendorLedger
 from ttsorch.testing.vendor_server import VendorServer, serving
 
@@ -187,23 +184,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=8101, help="the first of them; 0: any ports")
     parser.add_argument("--engine", action="store_true", help="real speech instead of tones")
     chosen = parser.parse_args(arguments)
-    try:
-        speak = engine_speaker() if chosen.engine else tone_speaker
-        anyio.run(_serve, speak, chosen.port)
-    except (ConfigurationError, OSError, OverflowError) as error:
-        sys.stderr.write(f"Cannot serve: {error}\n")
-        return 1
-    return 0
-
-
-async def _serve(speak: Speaker, port: int) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with fake_modal(speak=speak, ports=ports_from(port)) as modal:
-            for name, value in modal.environ().items():
-                sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
-            sys.stdout.flush()
-            async for _ in signals:
-                return
+    opening = partial(fake_modal, ports=ports_from(chosen.port))
+    return serve_until_signalled(opening, engine=chosen.engine)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,29 @@ import pytest
 
 from ttsorch.errors import StorageUnavailable
 from ttsorch.protocols import TaskStore
+from ttsorch.testing.task_store_create import CreateCases
 from ttsorch.testing.task_store_effects import EffectCases
 from ttsorch.testing.task_store_history import HistoryCases
 from ttsorch.testing.task_store_jobs import ANNA, new_job, race, stored
 from ttsorch.testing.task_store_leases import LeaseCases
+from ttsorch.testing.task_store_owner_purges import OwnerPurgeCases
 from ttsorch.testing.task_store_pauses import PauseCases
 from ttsorch.testing.task_store_purges import PurgeCases
+from ttsorch.testing.task_store_replace import ReplaceCases
 from ttsorch.testing.task_store_rows import RowCases
 
 
-class TaskStoreSuite(RowCases, LeaseCases, PauseCases, HistoryCases, EffectCases, PurgeCases):
+class TaskStoreSuite(
+    CreateCases,
+    RowCases,
+    ReplaceCases,
+    LeaseCases,
+    PauseCases,
+    HistoryCases,
+    EffectCases,
+    PurgeCases,
+    OwnerPurgeCases,
+):
     """Supply the fixtures ``store`` and ``advance``."""
 
     pytestmark = pytest.mark.anyio

@@ -14,7 +14,7 @@ from ttsorch.store import TaskAndVoiceStore
 from ttsorch.testing.naughty_strings import NAUGHTY_BY_KIND
 from ttsorch.testing.task_store_history import SEARCHES
 from ttsorch.testing.task_store_jobs import ANNA, BEN, race
-from ttsorch.testing.task_store_purges import VoicePurgeCases
+from ttsorch.testing.voice_store_purges import VoicePurgeCases
 
 
 def new_voice(

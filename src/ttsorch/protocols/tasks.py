@@ -1,169 +1,24 @@
-"""What a backend has to be. The docstrings are the specification; ``ttsorch.testing`` checks them.
+"""What keeps the rows of tasks, generations, effects and pauses."""
 
-A backend is any object with these methods: nothing to inherit, nothing to register. It never sees the
-orchestrator, knows no transition, and closes only what it opened.
-
-Errors: a store or blob store that can't answer raises :class:`~ttsorch.errors.StorageUnavailable`; a
-provider raises :class:`~ttsorch.errors.ProviderError`. Anything else is a bug.
-"""
-
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from ttsorch.models import (
     NO_LIMITS,
-    Attempt,
-    AudioSource,
-    BlobInfo,
-    BlobStream,
-    CancelOutcome,
-    Capabilities,
-    CheckResult,
-    Clip,
     Effect,
     EffectState,
-    Envelope,
     Generation,
     Job,
     Limits,
     Page,
     Pause,
     Purged,
-    Ready,
-    SpeechRequest,
     Status,
     StuckTask,
-    SubmitResult,
     Task,
     TaskKind,
-    Ticket,
-    Transition,
-    Voice,
-    VoiceSource,
 )
-
-# --- providers ----------------------------------------------------------------------------------------
-
-
-class Provider(Protocol):
-    """A text-to-speech system. Holds no state about jobs, never loops, never sleeps.
-
-    A *job* provider answers a submit fast and is asked for the job's state later. A *direct* provider
-    (``capabilities.direct``) is one long call whose answer is the speech itself.
-    """
-
-    @property
-    def name(self) -> str:
-        """The stable name that rows and voices carry: lower-case letters, digits and underscores."""
-        ...
-
-    @property
-    def capabilities(self) -> Capabilities: ...
-
-    async def submit(self, request: SpeechRequest, attempt: Attempt) -> SubmitResult:
-        """Hand the request over, with at most one call that can cost money.
-
-        A direct provider returns :class:`~ttsorch.models.Ready`, a job provider usually
-        :class:`~ttsorch.models.Accepted`. When this is cancelled, a provider that can stop its work
-        (a child process, say) stops it.
-
-        Raises:
-            ProviderError: with ``ambiguous`` set whenever the call may have been accepted, with ``started``
-                when the provider began and then failed; otherwise it is certain that nothing was started,
-                and ``retryable`` says whether to try again.
-        """
-        ...
-
-    async def check(self, ticket: Ticket) -> CheckResult:
-        """Ask for the job's state: exactly one exchange.
-
-        A word that this adapter doesn't know is :class:`~ttsorch.models.Running`; a
-        :class:`~ttsorch.models.Ready` from here always has an envelope.
-
-        Raises:
-            ProviderError: it could not be asked. Never means that the job failed.
-        """
-        ...
-
-    def fetch(self, envelope: Envelope) -> AudioSource:
-        """Open the result for reading. Repeatable.
-
-        Raises (on entering or while reading):
-            NotReady: not there yet. ResultExpired: gone. ProviderError: could not be read this time.
-        """
-        ...
-
-    async def cancel(self, ticket: Ticket) -> CancelOutcome:
-        """Ask the provider to stop a job; harmless when repeated.
-
-        Raises:
-            ProviderError: it could not be asked.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Close what this provider opened itself. Harmless when repeated."""
-        ...
-
-
-@runtime_checkable
-class VoiceCatalog(Protocol):
-    """The power to list built-in voices."""
-
-    async def voices(self) -> Sequence[Voice]:
-        """All built-in voices, in a stable order, with ids that never change (uuid5) and no owner."""
-        ...
-
-
-@runtime_checkable
-class RequestChecking(Protocol):
-    """The power to refuse what can't be expressed to this vendor, before anything is written."""
-
-    def check_request(self, request: SpeechRequest) -> None:
-        """Pure and quick.
-
-        Raises:
-            ValidationError: the vendor has no way to take this request.
-        """
-        ...
-
-
-@runtime_checkable
-class VoiceCloning(Protocol):
-    """The power to make a voice of its own out of a recording, with a call that may cost money. A provider
-    that only sends the recording along (``capabilities.sends_clip``) doesn't need it."""
-
-    async def clone(self, draft: Voice, clip: Clip, attempt: Attempt) -> Ready:
-        """Make a voice that sounds like ``clip``, whose words are ``draft.reference_transcript``.
-
-        Returns:
-            A :class:`~ttsorch.models.Ready` with ``voice``, and neither an envelope nor audio.
-
-        Raises:
-            ProviderError: as for :meth:`Provider.submit`.
-        """
-        ...
-
-
-@runtime_checkable
-class VoiceDesign(Protocol):
-    """The power to make a voice from a description: ``draft.description`` says how it should sound,
-    ``draft.reference_transcript`` what it should say for a preview."""
-
-    async def design(self, draft: Voice, attempt: Attempt) -> SubmitResult:
-        """Like :meth:`Provider.submit`; the audio is the preview, and ``Ready.voice`` the voice, if the
-        provider keeps one. It may take minutes, and may answer with a ticket for
-        :meth:`Provider.check`.
-
-        Raises:
-            ProviderError: as for :meth:`Provider.submit`.
-        """
-        ...
-
-
-# --- rows ---------------------------------------------------------------------------------------------
 
 
 class TaskStore(Protocol):
@@ -418,113 +273,4 @@ class TaskStore(Protocol):
 
     async def aclose(self) -> None:
         """Finish what is being written, then close what this store opened. Harmless when repeated."""
-        ...
-
-
-class VoiceStore(Protocol):
-    """The owners' own voices. One class per database is both this and a :class:`TaskStore`."""
-
-    async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
-        """Insert a voice; False if its id is taken, whoever has it. With ``of_task`` only if its owner still
-        has that task, hidden or not: what a purge has removed brings no voice any more."""
-        ...
-
-    async def get_voice(
-        self, owner: str, voice_id: str, *, include_deleted: bool = False
-    ) -> Voice | None:
-        """The voice, unless it is missing or another owner's; or deleted, when that counts."""
-        ...
-
-    async def list_voices(
-        self,
-        owner: str,
-        *,
-        page: int = 1,
-        per_page: int = 20,
-        search: str = "",
-        source: VoiceSource | None = None,
-    ) -> Page[Voice]:
-        """The owner's voices, newest first, deleted ones left out; ``search`` as for generations, over
-        the name."""
-        ...
-
-    async def delete_voice(self, owner: str, voice_id: str) -> bool:
-        """Set ``deleted_at``. True also when it was deleted before; False if there never was one."""
-        ...
-
-
-# --- blobs --------------------------------------------------------------------------------------------
-
-
-class BlobStore(Protocol):
-    """Bytes under keys. A blob is immutable: it appears whole or not at all, and is never rewritten.
-
-    Keys come from :mod:`ttsorch._keys`; any other key is refused with
-    :class:`~ttsorch.errors.ValidationError` before anything is touched.
-    """
-
-    async def put(self, key: str, chunks: AsyncIterator[bytes], content_type: str) -> BlobInfo:
-        """Store all chunks, or nothing: when ``chunks`` raises, or this is cancelled, no trace is left.
-
-        Raises:
-            BlobExists: the key is taken; the blob there is unchanged.
-            StorageUnavailable: it could not be stored (a full disk, say); no trace is left.
-        """
-        ...
-
-    def open(
-        self, key: str, *, start: int = 0, end: int | None = None
-    ) -> AbstractAsyncContextManager[BlobStream]:
-        """Read the bytes from ``start`` up to but not including ``end``; an end past the blob's is cut.
-
-        Raises (on entering):
-            BlobNotFound: there is no such blob.
-        """
-        ...
-
-    async def url(self, key: str, *, expires_in: float) -> str | None:
-        """A URL that anybody can read the blob at for ``expires_in`` seconds, or None when this store
-        can't make one; then the contract's media route serves it."""
-        ...
-
-    async def delete(self, key: str) -> None:
-        """Remove a blob; harmless when there is none."""
-        ...
-
-    def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
-        """All blobs whose key begins with ``prefix``, in no particular order."""
-        ...
-
-    async def aclose(self) -> None:
-        """Close what this store opened. Harmless when repeated."""
-        ...
-
-
-# --- listeners ----------------------------------------------------------------------------------------
-
-
-class Listener(Protocol):
-    """Hears of every transition, after its commit, at most once. What it raises is logged and goes no
-    further; what must happen exactly once does not belong here."""
-
-    async def __call__(self, transition: Transition) -> None: ...
-
-
-class EffectListener(Protocol):
-    """Does what must happen once for every task that ends: charges, refunds, notifies. It is told at least
-    once, from any process, also after a crash or a restart."""
-
-    @property
-    def name(self) -> str:
-        """Stable, and different from that of every other listener: who was told is remembered by it."""
-        ...
-
-    async def __call__(self, effect: Effect, job: Job) -> None:
-        """Do it, unless it was done before for ``effect.key``: a call whose answer was lost is repeated.
-        ``job.generation`` is None when its user has deleted it meanwhile.
-
-        Raises:
-            EffectRefused: there is no sense in telling this listener again.
-            Anything else: it is told again later, until ``policy.effect_waits`` are over.
-        """
         ...
