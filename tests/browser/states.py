@@ -91,7 +91,6 @@ def _unreachable(stage: Stage, visitor: Visitor) -> None:
 
 
 def _sign_in(stage: Stage, visitor: Visitor) -> None:
-    visitor.watch.expect(401)
     visitor.page.goto(stage.address)
     expect(visitor.dialog("Sign in")).to_be_visible()
 

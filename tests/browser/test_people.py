@@ -61,6 +61,7 @@ def test_signing_out_leaves_nothing_to_the_next_person(modal: Stage, visits: Vis
     modal.spoken("Annas old text")
     visitor = visits(modal).open()
     visitor.text.fill(TEXT)
+    visitor.watch.expect(401)
 
     visitor.page.get_by_role("button", name="Sign out").click()
     dialog = visitor.dialog("Sign in")
