@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import anyio.to_thread
 import httpx
 
-from tests.server.running import Running, end, start
+from tests.server.running import PATIENCE, Running, end, start
 from tests.server.vendors import beside
 from ttsorch.testing.fake_dashscope import FakeDashScope, fake_dashscope
 from ttsorch.testing.fake_modal import FakeModal, fake_modal
@@ -173,6 +173,12 @@ class Stage:
         self.vendor: Vendor = LocalVendor(self)
         self.token = ""
         self.server = self._start()
+        # Kept: making one costs more than most of what is asked. It drops connections before the server does.
+        self.client = httpx.Client(
+            base_url=self.address,
+            timeout=PATIENCE,
+            limits=httpx.Limits(keepalive_expiry=2.0),
+        )
 
     @property
     def address(self) -> str:
@@ -193,18 +199,15 @@ class Stage:
         """The token of somebody who has never been here; where the mode has no voices of its own, with a
         cloned one called "Anna"."""
         self.token = next(self._tokens)
+        self.client.headers["authorization"] = f"Bearer {self.token}"
         self.vendor.begin()
         if self.mode != "local":
             self.clone("Anna")
         return self.token
 
-    def client(self) -> httpx.Client:
-        return self.server.client(self.token)
-
     def ask(self, method: str, path: str, json: object = None) -> dict[str, Any]:
         """What the server says to the owner of this test, which must be a success."""
-        with self.client() as client:
-            answer = client.request(method, path, json=json)
+        answer = self.client.request(method, path, json=json)
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json()
         return body
@@ -212,21 +215,26 @@ class Stage:
     def clone(self, name: str) -> str:
         """The id of a new voice, made over HTTP."""
         about = {"name": name, "language": "English", "transcript": TRANSCRIPT}
-        with self.client() as client:
-            begun = client.post("/api/clone/upload-url", json=about).json()
-            client.put(begun["upload_url"], content=CLIP).raise_for_status()
-            done = client.post("/api/clone/finalize", json={**about, "voice_id": begun["voice_id"]})
+        begun = self.ask("POST", "/api/clone/upload-url", about)
+        self.client.put(begun["upload_url"], content=CLIP).raise_for_status()
+        done = self.client.post(
+            "/api/clone/finalize", json={**about, "voice_id": begun["voice_id"]}
+        )
         assert done.status_code == 200, done.text
         voice_id: str = done.json()["id"]
         return voice_id
 
     def speak(self, text: str, *, language: str = "Auto") -> str:
         """The id of a new task, made over HTTP, with the first voice there is."""
-        voices = self.ask(
-            "GET", "/api/voices?search=" + ("English" if self.mode == "local" else "")
-        )
-        [voice, *_] = voices["voices"]
-        request = {"voice_id": voice["id"], "text": text, "language": language}
+        return self._say(self._first_voice(), text, language)
+
+    def _first_voice(self) -> str:
+        search = "English" if self.mode == "local" else ""
+        [voice, *_] = self.ask("GET", f"/api/voices?search={search}")["voices"]
+        return str(voice["id"])
+
+    def _say(self, voice_id: str, text: str, language: str = "Auto") -> str:
+        request = {"voice_id": voice_id, "text": text, "language": language}
         return str(self.ask("POST", "/api/generate", request)["task_id"])
 
     def spoken(self, text: str, *, language: str = "Auto") -> str:
@@ -237,8 +245,9 @@ class Stage:
 
     def spoken_all(self, texts: Iterable[str]) -> None:
         """The same with many, at once; the last one is the newest in the history."""
+        voice_id = self._first_voice()
         for text in texts:
-            self.speak(text)
+            self._say(voice_id, text)
         active = "/api/tasks?status=active"
         self.wait_until(
             lambda: not [self.task(each["id"]) for each in self.ask("GET", active)["tasks"]]
@@ -247,7 +256,7 @@ class Stage:
     def task(self, task_id: str) -> dict[str, Any]:
         return self.ask("GET", f"/api/tasks/{task_id}")
 
-    def wait_until(self, true: Callable[[], bool], pause: float = 0.1) -> None:
+    def wait_until(self, true: Callable[[], bool], pause: float = 0.05) -> None:
         """Look again and again, as a client does: nothing tells us."""
         deadline, clock = time.monotonic() + 30, threading.Event()
         while not true():
@@ -295,6 +304,7 @@ def staged(mode: str, folder: Path, *, with_tokens: bool = True) -> Iterator[Sta
             stack.callback(gate.set)
         stage = Stage(mode, folder, environ, with_tokens=with_tokens)
         stack.callback(stage.kill)
+        stack.callback(stage.client.close)
         if vendor is not None:
             stage.vendor = vendor
         yield stage
