@@ -1,26 +1,23 @@
-"""The reference server in each of its modes, and what decides there when a job is done."""
+"""The reference server in each of its modes."""
 
 import itertools
-import os
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import anyio.to_thread
 import httpx
 
+from tests.browser.hands import LocalVendor, ModalVendor, QwenVendor, Vendor
 from tests.server.running import PATIENCE, Running, end, start
 from tests.server.vendors import beside
-from ttsorch.testing.fake_dashscope import FakeDashScope, fake_dashscope
-from ttsorch.testing.fake_modal import FakeModal, fake_modal
+from ttsorch.testing.fake_dashscope import fake_dashscope
+from ttsorch.testing.fake_modal import fake_modal
 from ttsorch.testing.speech import tone_wav
-from ttsorch.testing.vendor_ledger import VendorLedger
 
 MODES = ("local", "modal", "qwen")
 #: What a vendor's fake says: long enough to hear time pass.
@@ -31,126 +28,6 @@ CLIP = tone_wav(4.0, rate=24_000)
 TRANSCRIPT = "One two three."
 
 _OWNERS = 200
-
-
-class Vendor(Protocol):
-    """Who does the work, and does it when the test lets it."""
-
-    def hold(self) -> None:
-        """What is asked for from now on isn't done."""
-
-    def release(self) -> None:
-        """Everything that was held is done, and what comes next is done at once."""
-
-    def fail(self, error: str) -> None:
-        """What was asked for last fails."""
-
-    def accepted(self, text: str) -> int:
-        """How often the vendor took this text on, and would have been paid, since the last owner came."""
-
-    def begin(self) -> None:
-        """A new owner comes."""
-
-
-def since(before: VendorLedger, now: VendorLedger, text: str) -> int:
-    """How often ``text`` is on the bill that wasn't there before."""
-    return now.accepted_texts().count(text) - before.accepted_texts().count(text)
-
-
-class ModalVendor:
-    def __init__(self, fake: FakeModal) -> None:
-        self.fake = fake
-        self._before = VendorLedger()
-
-    def begin(self) -> None:
-        self._before = replace(self.fake.ledger, accepted=list(self.fake.ledger.accepted))
-
-    def hold(self) -> None:
-        self.fake.checks_until_done = None
-
-    def release(self) -> None:
-        self.fake.checks_until_done = 0
-        for job_id in list(self.fake.jobs):
-            self.fake.finish(job_id)
-
-    def accepted(self, text: str) -> int:
-        return since(self._before, self.fake.ledger, text)
-
-    def fail(self, error: str) -> None:
-        """The newest job ends like this."""
-        [*_, job_id] = self.fake.jobs
-        self.fake.fail(job_id, error)
-
-
-class QwenVendor:
-    def __init__(self, fake: FakeDashScope, gate: threading.Event) -> None:
-        self.fake = fake
-        self._gate = gate
-        self._before = VendorLedger()
-
-    def begin(self) -> None:
-        self._before = replace(self.fake.ledger, accepted=list(self.fake.ledger.accepted))
-
-    def hold(self) -> None:
-        self._gate.clear()
-
-    def release(self) -> None:
-        self._gate.set()
-
-    def accepted(self, text: str) -> int:
-        return since(self._before, self.fake.ledger, text)
-
-    def fail(self, error: str) -> None:
-        raise NotImplementedError  # only Modal's jobs can be told to
-
-
-class LocalVendor:
-    """The embedded engine, a child process for each text. It can only be held once it has begun: ask it for
-    something long."""
-
-    def __init__(self, stage: "Stage") -> None:
-        self._stage = stage
-        self._held: list[int] = []
-
-    def begin(self) -> None:
-        """What was there before belongs to others."""
-
-    def hold(self) -> None:
-        server = self._stage.server.process.pid
-        self._stage.wait_until(lambda: bool(children(server)), pause=0.005)
-        self._held = children(server)
-        for child in self._held:
-            os.kill(child, signal.SIGSTOP)
-
-    def release(self) -> None:
-        for child in self._held:
-            try:
-                os.kill(child, signal.SIGCONT)
-            except ProcessLookupError:
-                pass
-        self._held = []
-
-    def fail(self, error: str) -> None:
-        raise NotImplementedError  # only Modal's jobs can be told to
-
-    def accepted(self, text: str) -> int:
-        """The engine keeps no books, so the rows are counted."""
-        found = self._stage.ask("GET", "/api/generations?per_page=100")["generations"]
-        return sum(line["text"] == text for line in found)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that ``pid`` started and that haven't ended."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # After the name, which may hold anything and stands in brackets: state, parent.
-            state, parent = entry.read_text().rpartition(")")[2].split()[:2]
-        except (OSError, ValueError):
-            continue
-        if int(parent) == pid and state != "Z":
-            found.append(int(entry.parent.name))
-    return found
 
 
 class Stage:
@@ -227,6 +104,11 @@ class Stage:
     def speak(self, text: str, *, language: str = "Auto") -> str:
         """The id of a new task, made over HTTP, with the first voice there is."""
         return self._say(self._first_voice(), text, language)
+
+    def try_to_speak(self, text: str) -> None:
+        """:meth:`speak`, to a vendor who refuses."""
+        request = {"voice_id": self._first_voice(), "text": text}
+        assert self.client.post("/api/generate", json=request).status_code == 502
 
     def _first_voice(self) -> str:
         search = "English" if self.mode == "local" else ""

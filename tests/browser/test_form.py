@@ -128,6 +128,19 @@ def test_the_counter_counts_as_the_server_does(modal: Stage, visits: Visits) -> 
     expect(visitor.form.get_by_text(re.compile("^About "))).to_be_visible()
 
 
+def test_an_example_is_offered_to_who_has_written_nothing(modal: Stage, visits: Visits) -> None:
+    """One press, and there is something to hear; it goes as soon as there is a text."""
+    visitor = visits(modal).open()
+
+    example = visitor.form.get_by_role("button", name="Take an example")
+    example.click()
+
+    expect(visitor.text).to_have_value(re.compile("gulls"))
+    expect(visitor.text).to_be_focused()
+    expect(example).to_be_hidden()
+    expect(visitor.form.get_by_text(re.compile("^About "))).to_be_visible()
+
+
 def test_what_cannot_be_spoken_is_not_sent(modal: Stage, visits: Visits) -> None:
     """Nothing, blanks, or too much: the form says what is wrong and keeps what was written; the server isn't
     asked."""
