@@ -91,7 +91,7 @@ def _waiting(stage: Stage, visitor: Visitor) -> None:
     visitor.page.route(
         re.compile("/api/tasks/[^/?]+$"), lambda route: route.fulfill(status=503, body="{}")
     )
-    expect(visitor.jobs.get_by_text(re.compile("doesn’t answer")).first).to_be_visible()
+    expect(visitor.jobs.get_by_text(re.compile("doesn’t answer"))).to_have_count(2)
 
 
 # --- what was spoken before
