@@ -27,9 +27,10 @@ new ResizeObserver(() => {
   docked = height;
 }).observe(dock);
 
-// `action` is {name, act}; `lasts` in milliseconds, null for until somebody dismisses it. Returns what takes it away.
-export function tell(sentence, { action = null, lasts = NEWS_MS, role = "status" } = {}) {
-  const toast = element("div", { className: `toast ${role}`, role });
+// `action` is {name, act}, `hurries` that there is no other time for it; `lasts` in milliseconds, null for until somebody
+// dismisses it. Returns what takes it away.
+export function tell(sentence, { action = null, hurries = false, lasts = NEWS_MS, role = "status" } = {}) {
+  const toast = element("div", { className: `toast ${role}${hurries ? " hurries" : ""}`, role });
   const close = () => {
     clearTimeout(timer);
     const focused = toast.contains(document.activeElement);
@@ -48,12 +49,12 @@ export function tell(sentence, { action = null, lasts = NEWS_MS, role = "status"
   return close;
 }
 
-// Of each kind the newest is shown, and how many wait behind it.
+// Of each kind one is shown, the newest of those that hurry or of all, and how many wait behind it.
 function fold(role) {
   const toasts = [...region.querySelectorAll(`.${role}`)];
-  const newest = toasts.at(-1);
-  for (const each of toasts) each.hidden = each !== newest;
-  if (newest) newest.querySelector(".more").textContent = toasts.length > 1 ? words.messages.more(toasts.length - 1) : "";
+  const shown = toasts.findLast((each) => each.classList.contains("hurries")) ?? toasts.at(-1);
+  for (const each of toasts) each.hidden = each !== shown;
+  if (shown) shown.querySelector(".more").textContent = toasts.length > 1 ? words.messages.more(toasts.length - 1) : "";
 }
 
 export function complain(sentence, options = {}) {
@@ -165,6 +166,7 @@ export function deleteLater({ id, name, send, changed }) {
   const commit = (keepalive) => finish({ id, name, send, changed }, keepalive);
   const dismiss = tell(words.messages.deleted, {
     lasts: SECONDS * 1000,
+    hurries: true,
     action: { name: words.messages.undo, act: () => undo(id, changed) },
   });
   const timer = setTimeout(() => { dismiss(); commit(false); }, SECONDS * 1000);
