@@ -59,7 +59,7 @@ def test_a_deleted_entry_can_be_taken_back(modal: Stage, visits: Visits) -> None
     it."""
     modal.spoken("Keep me after all")
     modal.vendor.hold()
-    modal.speak("I am ready in a moment")
+    modal.speak("I am ready in a moment, and am somewhat long")
     visitor = visits(modal).open("history")
     expect(visitor.entries()).to_have_count(2)
     deletes: list[str] = []
@@ -78,7 +78,7 @@ def test_a_deleted_entry_can_be_taken_back(modal: Stage, visits: Visits) -> None
     news.get_by_role("button", name="Undo").click()
 
     expect(visitor.entry("Keep me after all")).to_be_visible()
-    expect(news).to_have_text([re.compile("Ready: I am ready")])
+    expect(news).to_have_text([re.compile("Ready: I am ready in a moment, and am somewhat…")])
     visitor.page.clock.run_for(60_000)
     assert not deletes
     assert modal.ask("GET", "/api/generations")["pagination"]["total"] == 2

@@ -198,3 +198,9 @@ export function excerpt(text) {
   return [...text.replace(/\s+/g, " ").trim()].slice(0, EXCERPT).join("");
 }
 
+// The same for sentences: it says that there is more, and ends with a word.
+export function brief(text) {
+  const all = text.replace(/\s+/g, " ").trim();
+  const short = excerpt(all);
+  return short === all ? all : `${short.replace(/ \S*$/, "")}…`;
+}

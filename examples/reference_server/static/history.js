@@ -1,6 +1,6 @@
 // What was spoken before, newest first: the server's list, searched, filtered and paged by the server.
 
-import { excerpt, moment, span, tabs, views } from "./browser.js";
+import { brief, excerpt, moment, span, tabs, views } from "./browser.js";
 import { Pager, button, byId, element, onPress, removingFrom, showList } from "./elements.js";
 import { complainOf, deleteLater, isDeleted, note, noteOf } from "./messages.js";
 import { saveFile } from "./player.js";
@@ -91,7 +91,7 @@ export class History {
     this.player.forget(generation.id);
     removingFrom(list, () => deleteLater({
       id: generation.id,
-      name: excerpt(generation.text),
+      name: brief(generation.text),
       send: (keepalive) => api.deleteGeneration(generation.id, keepalive),
       changed: (sent) => {
         if (sent) tabs.tell("history");

@@ -1,6 +1,6 @@
 // All jobs in progress, whoever began them and wherever: the server's list says which there are.
 
-import { excerpt, presence, span, tabs, views } from "./browser.js";
+import { brief, excerpt, presence, span, tabs, views } from "./browser.js";
 import { busy, button, byId, element } from "./elements.js";
 import { complainOf } from "./messages.js";
 import * as api from "./server.js";
@@ -127,7 +127,7 @@ export class Jobs extends EventTarget {
   }
 
   tell(event, task, last = task) {
-    const title = last ? titleOf(last) : words.history.untitled;
+    const title = last ? titleOf(last, brief) : words.history.untitled;
     this.dispatchEvent(new CustomEvent(event, { detail: { task, id: last?.id, title, mine: this.mine.has(last?.id) } }));
   }
 
@@ -268,8 +268,8 @@ class JobCard {
   }
 }
 
-function titleOf(task) {
-  if (task.text_preview) return excerpt(task.text_preview);
+function titleOf(task, shorten = excerpt) {
+  if (task.text_preview) return shorten(task.text_preview);
   if (task.type === "generate") return words.history.untitled;
   return task.voice_name || (task.type === "clone" ? words.jobs.clone : words.jobs.design);
 }
