@@ -55,8 +55,8 @@ def test_the_history_has_pages(modal: Stage, visits: Visits) -> None:
 
 
 def test_a_deleted_entry_can_be_taken_back(modal: Stage, visits: Visits) -> None:
-    """Undo brings it back, and the server never heard of it; other news, which may be read later, waits behind
-    it."""
+    """Undo brings it back, and the server never heard of it. Other news, which may be read later, waits
+    behind it."""
     modal.spoken("Keep me after all")
     modal.vendor.hold()
     modal.speak("I am ready in a moment, and am somewhat long")

@@ -133,7 +133,8 @@ def test_every_answer_has_a_request_id(client: httpx.Client) -> None:
 def test_the_page_takes_text_in_any_direction_and_tokens_that_a_header_can_carry(
     client: httpx.Client,
 ) -> None:
-    """A token that can't be sent would make every further request fail. This server wants none, and says so."""
+    """A token that can't be sent would make every further request fail. This server wants none, and says
+    so."""
     page = client.get("/").text
     assert '<meta name="sign-in" content="none">' in page
     for element in ("text", "player-text"):
