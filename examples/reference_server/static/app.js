@@ -92,6 +92,7 @@ function failed(task, title) {
 // Begun here, it is played here, unless something else is; another tab's is only announced.
 async function ready(task, title, mine) {
   announcer.textContent = words.jobs.ready(title);
+  views.tellReady();
   if (!mine || player.playing) {
     tell(words.jobs.ready(title), { action: { name: words.jobs.listen, act: () => player.playGeneration(asGeneration(task)) } });
     return;

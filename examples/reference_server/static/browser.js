@@ -56,9 +56,16 @@ const links = [...byId("nav").querySelectorAll("a")];
 class Views extends EventTarget {
   current = null;
   jobs = 0;
+  // Whether something can be heard that nobody has seen yet.
+  ready = false;
 
   start() {
     window.addEventListener("hashchange", () => this.show());
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) return;
+      this.ready = false;
+      this.title();
+    });
     byId("skip").addEventListener("click", (event) => {
       event.preventDefault();
       byId("content").focus();
@@ -93,8 +100,14 @@ class Views extends EventTarget {
     this.title();
   }
 
+  // Told to who looks at another tab; whoever looks at this one sees it.
+  tellReady() {
+    this.ready = document.hidden;
+    this.title();
+  }
+
   title() {
-    document.title = words.title.view(words.page[this.current ?? VIEWS[0]], this.jobs);
+    document.title = words.title.view(words.page[this.current ?? VIEWS[0]], this.jobs, this.ready);
   }
 }
 

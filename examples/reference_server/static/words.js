@@ -2,7 +2,7 @@
 // Numbers, times and lengths are worded by browser.js, in the browser's own language.
 
 export const words = {
-  title: { view: (view, jobs) => `${jobs ? `(${jobs}) ` : ""}${view} – ttsorch` },
+  title: { view: (view, jobs, ready) => `${ready ? "✓ " : ""}${jobs ? `(${jobs}) ` : ""}${view} – ttsorch` },
 
   // What index.html shows: filled in by elements.js, by these names.
   page: {
