@@ -44,7 +44,7 @@ test-deep: $(VENV)/.check $(VENV)/.pgbouncer $(VENV)/.chromium $(WAVEFORM)
 
 # The pictures of docs/the-page.md, drawn anew.
 screenshots: $(VENV)/.check $(VENV)/.chromium $(WAVEFORM)
-	TTSORCH_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_states.py
+	TTSORCH_SCREENSHOTS=1 $(BIN)/python -m pytest -m "not deep" tests/browser/test_states.py
 
 check: $(VENV)/.check
 	$(BIN)/ruff format --check .

@@ -7,22 +7,18 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from examples.reference_server.failures import framework_failure, unexpected_failure
 from examples.reference_server.guards import AccessLog, LoopbackGuard
 from examples.reference_server.headers import PAGE_HEADERS, DefaultHeaders, RequestId
 from examples.reference_server.identity import authenticator
+from examples.reference_server.page import Page
 from ttsorch.adapters.asgi import asgi_app
 from ttsorch.config import Config
 from ttsorch.contract import ContractHandler
 from ttsorch.orchestrator import Orchestrator
 
-_STATIC = Path(__file__).parent / "static"
 #: Where `make demo` has npm put the one library that the page uses, if there is npm.
 _WAVESURFER = Path(
     sys.prefix, "waveform", "node_modules", "wavesurfer.js", "dist", "wavesurfer.esm.js"
@@ -39,7 +35,7 @@ def build_app(config: Config, orchestrator: Orchestrator, signing_key: bytes) ->
         trusted_proxies=config.trusted_proxies,
     )
     # The page only: audio is compressed already, and is asked for in ranges.
-    page = GZipMiddleware(_page())
+    page = GZipMiddleware(_page(wants_tokens=config.tokens is not None))
     app = _by_path(asgi_app(handler, authenticator(config.tokens)), page)
     if config.tokens is None:
         app = LoopbackGuard(app, config.host)
@@ -57,24 +53,8 @@ def _by_path(contract: ASGIApp, page: ASGIApp) -> ASGIApp:
     return app
 
 
-def _page() -> Starlette:
+def _page(*, wants_tokens: bool) -> Starlette:
     return Starlette(
-        routes=[
-            # Where the contract's redirect_url leads (R10).
-            Route("/generate", _index),
-            Route("/wavesurfer.js", _wavesurfer),
-            Mount("/", StaticFiles(directory=_STATIC, html=True)),
-        ],
+        routes=Page(_WAVESURFER, wants_tokens=wants_tokens).routes(),
         exception_handlers={HTTPException: framework_failure, Exception: unexpected_failure},
     )
-
-
-async def _index(request: Request) -> Response:
-    return FileResponse(_STATIC / "index.html")
-
-
-def _wavesurfer(request: Request) -> Response:
-    """The library, or a module that says that there is none: a 404 would be an error in the browser."""
-    if _WAVESURFER.is_file():
-        return FileResponse(_WAVESURFER, media_type="text/javascript")
-    return Response("export default null;\n", media_type="text/javascript")

@@ -26,7 +26,7 @@ PAGE_HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
-    # Asked about again with each visit, and answered by a 304: the page is never older than its server.
+    # Asked about again with each visit: the page is never older than its server. Its parts bring their own.
     "cache-control": "no-cache",
 }
 

@@ -1,4 +1,4 @@
-"""Every call that the page makes: the way to it, and how one sees that it worked."""
+"""Every call that the page makes, by view: the way to it, and how one sees that it worked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,13 @@ TEXT = "What I typed is mine."
 DRAFT = "A draft that must survive."
 
 
+Prepare = Callable[[Stage, Visitor], None]
+
+
 @dataclass(frozen=True)
 class Call:
-    """One call of the page: how it comes to make it, and how one sees that it worked in the end.
+    """One call of the page: how one comes from its view to where it is made, how it is made, and how one sees
+    that it worked in the end.
 
     ``means`` are statuses that are no failure of this call, as a 404 to a delete isn't.
     """
@@ -22,7 +26,7 @@ class Call:
     name: str
     method: str
     path: str
-    prepare: Callable[[Stage, Visitor], None]
+    prepare: Prepare
     act: Callable[[Visitor], None]
     done: Callable[[Visitor], Locator]
     means: frozenset[int] = frozenset()
@@ -30,9 +34,22 @@ class Call:
     offers_again: bool = False
 
 
+@dataclass(frozen=True)
+class View:
+    """Calls that are made in one visit, one after the other, once somebody is there."""
+
+    name: str
+    enter: Prepare
+    calls: tuple[Call, ...]
+
+
 def _draft(stage: Stage, visitor: Visitor) -> None:
     visitor.open()
     visitor.text.fill(DRAFT)
+
+
+def _as_it_is(stage: Stage, visitor: Visitor) -> None:
+    """Nothing has to be done first."""
 
 
 def _spoken(stage: Stage, visitor: Visitor) -> None:
@@ -43,7 +60,6 @@ def _spoken(stage: Stage, visitor: Visitor) -> None:
 
 
 def _running(stage: Stage, visitor: Visitor) -> None:
-    _draft(stage, visitor)
     stage.vendor.hold()
     visitor.speak(DRAFT)
     expect(visitor.cancel_button(DRAFT)).to_be_visible()
@@ -55,31 +71,26 @@ def _at_voices(stage: Stage, visitor: Visitor) -> None:
     expect(visitor.voice_entry("Anna")).to_be_visible()
 
 
-def _cloning(stage: Stage, visitor: Visitor) -> None:
-    _at_voices(stage, visitor)
-    visitor.page.get_by_role("button", name="Clone a voice").click()
-    dialog = visitor.dialog("Clone a voice")
-    dialog.get_by_role("textbox", name="Name").fill("Berta")
-    dialog.get_by_role("combobox", name="Language").select_option("English")
-    dialog.get_by_role("textbox", name="Transcript").fill(TRANSCRIPT)
-    dialog.get_by_label("Recording").set_input_files(
-        {"name": "berta.wav", "mimeType": "audio/wav", "buffer": CLIP}
-    )
+def _cloning(name: str) -> Prepare:
+    def clone(stage: Stage, visitor: Visitor) -> None:
+        visitor.page.get_by_role("button", name="Clone a voice").click()
+        dialog = visitor.dialog("Clone a voice")
+        dialog.get_by_role("textbox", name="Name").fill(name)
+        dialog.get_by_role("combobox", name="Language").select_option("English")
+        dialog.get_by_role("textbox", name="Transcript").fill(TRANSCRIPT)
+        dialog.get_by_label("Recording").set_input_files(
+            {"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": CLIP}
+        )
+
+    return clone
 
 
 def _designing(stage: Stage, visitor: Visitor) -> None:
-    _at_voices(stage, visitor)
     visitor.page.get_by_role("button", name="Design a voice").click()
     dialog = visitor.dialog("Design a voice")
     dialog.get_by_role("textbox", name="Name").fill("Sailor")
     dialog.get_by_role("textbox", name="Description of the voice").fill("An old sailor.")
     dialog.get_by_role("textbox", name="Text to say").fill("Good evening.")
-
-
-def _designed(stage: Stage, visitor: Visitor) -> None:
-    _designing(stage, visitor)
-    _press("Make a preview")(visitor)
-    expect(visitor.page.get_by_role("button", name="Save voice")).to_be_enabled()
 
 
 def _press(name: str) -> Callable[[Visitor], None]:
@@ -98,12 +109,12 @@ def _try_again(visitor: Visitor) -> None:
 #: Of these answers the page reads the head alone.
 _NOTHING_TO_READ = frozenset({200})
 
-CALLS = (
+_SPEAK = (
     Call(
         "languages",
         "GET",
         "/api/languages",
-        _draft,
+        _as_it_is,
         _try_again,
         lambda visitor: visitor.counter,
         offers_again=True,
@@ -112,7 +123,7 @@ CALLS = (
         "voices of the picker",
         "GET",
         r"/api/voices\?",
-        _draft,
+        _as_it_is,
         _try_again,
         lambda visitor: visitor.speak_button,
         offers_again=True,
@@ -121,7 +132,7 @@ CALLS = (
         "active tasks",
         "GET",
         r"/api/tasks\?",
-        _draft,
+        _as_it_is,
         _try_again,
         lambda visitor: visitor.speak_button,
         offers_again=True,
@@ -130,7 +141,7 @@ CALLS = (
         "generate",
         "POST",
         "/api/generate",
-        _draft,
+        _as_it_is,
         lambda visitor: visitor.speak_button.click(),
         lambda visitor: visitor.player.get_by_text(DRAFT),
     ),
@@ -144,11 +155,13 @@ CALLS = (
         # It ended a moment ago, and how, the next poll tells.
         means=frozenset({404, 409}),
     ),
+)
+_HISTORY = (
     Call(
         "history",
         "GET",
         r"/api/generations\?",
-        _spoken,
+        _as_it_is,
         _try_again,
         lambda visitor: visitor.entry(TEXT),
         offers_again=True,
@@ -157,7 +170,7 @@ CALLS = (
         "play",
         "HEAD",
         "/audio",
-        _spoken,
+        _as_it_is,
         lambda visitor: visitor.act("Play", TEXT).click(),
         lambda visitor: visitor.position,
         means=_NOTHING_TO_READ,
@@ -166,7 +179,7 @@ CALLS = (
         "download",
         "HEAD",
         "/audio",
-        _spoken,
+        _as_it_is,
         lambda visitor: visitor.act("Download", TEXT).click(),
         lambda visitor: visitor.entry(TEXT),
         means=_NOTHING_TO_READ,
@@ -175,15 +188,17 @@ CALLS = (
         "use again",
         "POST",
         "/regenerate$",
-        _spoken,
+        _as_it_is,
         lambda visitor: visitor.act("Use again", TEXT).click(),
         lambda visitor: visitor.form,
     ),
+)
+_VOICES = (
     Call(
         "hear a voice",
         "HEAD",
         "/preview$",
-        _at_voices,
+        _as_it_is,
         _press("Preview Anna"),
         lambda visitor: visitor.position,
         means=_NOTHING_TO_READ,
@@ -192,7 +207,7 @@ CALLS = (
         "begin to clone",
         "POST",
         "/api/clone/upload-url",
-        _cloning,
+        _cloning("Berta"),
         _press("Create voice"),
         lambda visitor: visitor.voice_entry("Berta"),
     ),
@@ -200,9 +215,9 @@ CALLS = (
         "upload",
         "PUT",
         "/api/",
-        _cloning,
+        _cloning("Clara"),
         _press("Create voice"),
-        lambda visitor: visitor.voice_entry("Berta"),
+        lambda visitor: visitor.voice_entry("Clara"),
         means=_NOTHING_TO_READ,
         needs_token=False,
     ),
@@ -210,9 +225,9 @@ CALLS = (
         "clone",
         "POST",
         "/api/clone/finalize",
-        _cloning,
+        _cloning("Dora"),
         _press("Create voice"),
-        lambda visitor: visitor.voice_entry("Berta"),
+        lambda visitor: visitor.voice_entry("Dora"),
     ),
     Call(
         "preview a design",
@@ -226,8 +241,13 @@ CALLS = (
         "save a design",
         "POST",
         "/api/voices/design$",
-        _designed,
+        _as_it_is,
         _press("Save voice"),
         lambda visitor: visitor.voice_entry("Sailor"),
     ),
+)
+VIEWS = (
+    View("speak", _draft, _SPEAK),
+    View("history", _spoken, _HISTORY),
+    View("voices", _at_voices, _VOICES),
 )

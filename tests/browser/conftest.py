@@ -1,4 +1,5 @@
-"""One browser and one server per module, one fresh browser context per person, and an eye on all of them."""
+"""One server of each mode, one browser per module, one fresh browser context per person, and an eye on all
+of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +23,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Stage]]:
     """The server of each mode, started when it is first asked for."""
     started: dict[str, Stage] = {}
@@ -63,7 +64,7 @@ def modal(stages: Callable[[str], Stage]) -> Iterator[Stage]:
     chosen.vendor.release()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A local server that wants no token, as `make demo` starts it."""
     with staged("local", tmp_path_factory.mktemp("open"), with_tokens=False) as stage:

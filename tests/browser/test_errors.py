@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.calls import CALLS, TEXT, Call
+from tests.browser.calls import TEXT, VIEWS, Call, View
 from tests.browser.chromium import CHROMIUM, MISSING
 from tests.browser.conftest import Visits
 from tests.browser.stages import Stage
@@ -18,48 +18,57 @@ _SOME, _ALL = "some", "all"
 
 
 @pytest.mark.parametrize("share", [_SOME, pytest.param(_ALL, marks=pytest.mark.deep)])
-@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.name)
 def test_a_call_that_fails_is_told_and_loses_nothing(
-    modal: Stage, visits: Visits, call: Call, share: str
+    modal: Stage, visits: Visits, view: View, share: str
 ) -> None:
-    """One way to fail after the other, each in words; then the token is refused; then it works. All ways for
-    every call are a longer proof; otherwise each call has a few of them, and each of them a few calls."""
+    """Each call of a view fails in one way after the other, each told in words; then its token is refused;
+    then it works. All ways for every call are a longer proof; otherwise each call has a few of them, and each
+    of them a few calls."""
     visitor = visits(modal)
     visitor.watch.expect(*STATUSES)
     visitor.watch.expect_no_answer()
     visitor.page.clock.install()
-    road = Road(visitor.page, call.method, call.path)
-    call.prepare(modal, visitor)
-    typed = _typed(visitor)
+    view.enter(modal, visitor)
 
-    for trouble in _troubles(call, share):
+    for number, call in enumerate(view.calls):
+        road = Road(visitor.page, call.method, call.path)
+        call.prepare(modal, visitor)
+        possible = [trouble for trouble in TROUBLES if trouble.status not in call.means]
+        # Neighbours in the table have different ones.
+        _fail(visitor, call, road, possible if share == _ALL else possible[number % 3 :: 3])
+        _sign_in_again(visitor, call, road, modal.token)
+        road.open()
+        if not call.needs_token:
+            call.act(visitor)
+        expect(call.done(visitor).first, f"{call.name} doesn't work again").to_be_visible()
+        visitor.dismiss_everything()
+
+
+def _fail(visitor: Visitor, call: Call, road: Road, troubles: list[Trouble]) -> None:
+    typed = _typed(visitor)
+    for trouble in troubles:
+        what = f"{call.name}: {trouble.name}"
         if not call.offers_again:
             visitor.dismiss_everything()
         road.block(trouble)
         call.act(visitor)
         told = visitor.alerts.filter(has_text=re.compile(trouble.say))
-        expect(told.first, f"{trouble.name} is not told").to_be_visible()
-        assert _typed(visitor) == typed, f"{trouble.name} lost what was typed"
+        expect(told.first, f"{what} is not told").to_be_visible()
+        assert _typed(visitor) == typed, f"{what} lost what was typed"
         if trouble.retry_after is not None:
             _sees_the_wait(visitor, trouble.retry_after)
             visitor.page.clock.run_for(1000 * trouble.retry_after + 1000)
-    if call.needs_token:
-        road.block(SIGNED_OUT)
-        call.act(visitor)
-        expect(visitor.dialog("Sign in")).to_be_visible()
+
+
+def _sign_in_again(visitor: Visitor, call: Call, road: Road, token: str) -> None:
+    if not call.needs_token:
+        return
+    road.block(SIGNED_OUT)
+    call.act(visitor)
+    expect(visitor.dialog("Sign in"), f"{call.name} doesn't ask for a token").to_be_visible()
     road.open()
-    if call.needs_token:
-        visitor.sign_in(modal.token)
-    else:
-        call.act(visitor)
-
-    expect(call.done(visitor).first).to_be_visible()
-
-
-def _troubles(call: Call, share: str) -> list[Trouble]:
-    possible = [trouble for trouble in TROUBLES if trouble.status not in call.means]
-    # Neighbours in the table have different ones.
-    return possible if share == _ALL else possible[CALLS.index(call) % 3 :: 3]
+    visitor.sign_in(token)
 
 
 def _sees_the_wait(visitor: Visitor, seconds: int) -> None:
@@ -78,18 +87,24 @@ def _typed(visitor: Visitor) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("view", "path", "shown", "button"),
+    ("view", "path", "shown", "button", "troubles"),
     [
-        ("history", "/api/generations/", TEXT, f"Delete: {TEXT}"),
-        ("voices", "/api/voices/", "Anna", "Delete Anna"),
+        ("history", "/api/generations/", TEXT, f"Delete: {TEXT}", TROUBLES[::2]),
+        ("voices", "/api/voices/", "Anna", "Delete Anna", TROUBLES[1::2]),
     ],
     ids=["history", "voices"],
 )
 def test_what_could_not_be_deleted_is_back(
-    modal: Stage, visits: Visits, view: str, path: str, shown: str, button: str
+    modal: Stage,
+    visits: Visits,
+    view: str,
+    path: str,
+    shown: str,
+    button: str,
+    troubles: tuple[Trouble, ...],
 ) -> None:
     """The request leaves after the time for second thoughts; when it fails, the entry returns, and the page
-    says why."""
+    says why. Every way to fail has its turn, in one of the views."""
     modal.spoken(TEXT)
     visitor = visits(modal)
     visitor.watch.expect(*STATUSES)
@@ -99,7 +114,7 @@ def test_what_could_not_be_deleted_is_back(
     visitor.open(view)
     delete = visitor.main.get_by_role("button", name=button)
 
-    for trouble in TROUBLES:
+    for trouble in troubles:
         if trouble.status == 404:
             continue  # somebody else deleted it: that is what was wanted
         visitor.dismiss_everything()

@@ -55,9 +55,13 @@ def test_the_history_has_pages(modal: Stage, visits: Visits) -> None:
 
 
 def test_a_deleted_entry_can_be_taken_back(modal: Stage, visits: Visits) -> None:
-    """Undo brings it back, and the server never heard of it."""
+    """Undo brings it back, and the server never heard of it. Other news, which may be read later, waits
+    behind it."""
     modal.spoken("Keep me after all")
+    modal.vendor.hold()
+    modal.speak("I am ready in a moment, and am somewhat long")
     visitor = visits(modal).open("history")
+    expect(visitor.entries()).to_have_count(2)
     deletes: list[str] = []
     visitor.page.on(
         "request",
@@ -66,14 +70,18 @@ def test_a_deleted_entry_can_be_taken_back(modal: Stage, visits: Visits) -> None
     visitor.page.clock.install()
 
     visitor.act("Delete", "Keep me after all").click()
-    expect(visitor.entries()).to_have_count(0)
-    expect(visitor.messages).to_contain_text("Deleted.")
-    visitor.messages.get_by_role("button", name="Undo").click()
+    expect(visitor.entries()).to_have_count(1)
+    modal.vendor.release()
+    expect(visitor.messages.get_by_text("and 1 more")).to_be_visible()
+    news = visitor.messages.get_by_role("status").filter(visible=True)
+    expect(news).to_have_text([re.compile("Deleted")])
+    news.get_by_role("button", name="Undo").click()
 
     expect(visitor.entry("Keep me after all")).to_be_visible()
+    expect(news).to_have_text([re.compile("Ready: I am ready in a moment, and am somewhat…")])
     visitor.page.clock.run_for(60_000)
     assert not deletes
-    assert modal.ask("GET", "/api/generations")["pagination"]["total"] == 1
+    assert modal.ask("GET", "/api/generations")["pagination"]["total"] == 2
 
 
 def test_a_deleted_entry_is_gone_when_nobody_takes_it_back(modal: Stage, visits: Visits) -> None:

@@ -125,6 +125,23 @@ def test_a_hidden_tab_rests_and_wakes_up(modal: Stage, visits: Visits) -> None:
     assert polls
 
 
+def test_the_title_tells_who_looks_elsewhere_that_a_job_is_done(
+    modal: Stage, visits: Visits
+) -> None:
+    """The number of jobs, then a tick, until somebody has looked."""
+    visitor = visits(modal).open()
+    modal.vendor.hold()
+    visitor.speak(TEXT)
+    expect(visitor.page).to_have_title("(1) Speak – ttsorch")
+
+    visitor.page.evaluate(_HIDE, True)
+    modal.vendor.release()
+    expect(visitor.page).to_have_title("✓ Speak – ttsorch")
+    visitor.page.evaluate(_HIDE, False)
+
+    expect(visitor.page).to_have_title("Speak – ttsorch")
+
+
 def test_polling_follows_the_hint_of_the_server(modal: Stage, visits: Visits) -> None:
     """Not sooner than the server finds worth while."""
     visitor = visits(modal)

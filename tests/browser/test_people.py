@@ -1,19 +1,23 @@
 """Any person and any window: owners apart, small screens, keyboards alone, less motion, a first visit."""
 
 import re
+from functools import partial
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.chromium import CHROMIUM, MISSING
 from tests.browser.conftest import Visits
 from tests.browser.fingers import Fingers
 from tests.browser.stages import Stage
+from tests.browser.trouble import Gate
 from tests.browser.visitor import PHONE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
 TEXT = "What nobody else should read."
+#: That a browser opens to one server.
+CONNECTIONS = 6
 #: In bytes, of everything that is fetched before somebody can write.
 MOST_OF_A_FIRST_LOAD = 150_000
 
@@ -61,6 +65,7 @@ def test_signing_out_leaves_nothing_to_the_next_person(modal: Stage, visits: Vis
     modal.spoken("Annas old text")
     visitor = visits(modal).open()
     visitor.text.fill(TEXT)
+    visitor.watch.expect(401)
 
     visitor.page.get_by_role("button", name="Sign out").click()
     dialog = visitor.dialog("Sign in")
@@ -148,6 +153,7 @@ def test_the_whole_way_with_the_keyboard_alone(modal: Stage, visits: Visits) -> 
     fingers.keep()
     fingers.tab_to("Voices", role="link")
     fingers.press("Enter")
+    expect(visitor.page).to_have_title("Voices – ttsorch")
     fingers.tab_to("Clone a voice")
     fingers.press("Enter")
     expect(visitor.dialog("Clone a voice")).to_be_visible()
@@ -202,6 +208,84 @@ def test_a_first_visit_is_light(open_house: Stage, visits: Visits) -> None:
     visitor.open()
 
     assert 10_000 < sum(sizes) < MOST_OF_A_FIRST_LOAD
+
+
+def test_a_first_visit_asks_in_three_waves(open_house: Stage, visits: Visits) -> None:
+    """For the page; then for all its parts; then for all that it wants to know, and nothing waits for the
+    answer to something else. A browser has six connections to a server, and so the page is there after four
+    round trips, however long they are."""
+    visitor = visits(open_house)
+    gates = {kind: Gate(visitor.page, f"**/{kind}/**") for kind in ("static", "api")}
+
+    visitor.page.goto(open_house.address, wait_until="commit")
+    *parts, icon = re.findall(r'(?:href|src)="(/static/[^"]+)"', visitor.page.content())
+    gates["static"].wait_for(len(parts))
+    assert gates["api"].asked == []
+    gates["static"].open()
+    gates["api"].wait_for(4)
+    assert sorted(gates["api"].asked) == [
+        "/api/languages",
+        "/api/tasks?status=active&limit=50",
+        "/api/voices?page=1&per_page=100",
+        "/api/voices?page=2&per_page=100",
+    ]
+    gates["api"].open()
+    visitor.ready()
+
+    assert set(gates["static"].asked) == {*parts, icon}
+    assert len(gates["api"].asked) == 4
+    assert len(parts) + 4 <= 3 * CONNECTIONS
+
+
+def test_nobody_is_refused_before_signing_in(modal: Stage, visits: Visits) -> None:
+    """Where the page says that a token is wanted, only what everybody may know is asked without one; the rest
+    follows by itself."""
+    visitor = visits(modal)
+    asked = Gate(visitor.page, "**/api/**").open().asked
+
+    visitor.page.goto(modal.address)
+    expect(visitor.dialog("Sign in")).to_be_visible()
+    visitor.page.evaluate(_TWO_FRAMES)
+    assert asked == ["/api/languages"]
+    visitor.sign_in(modal.token)
+
+    visitor.ready()
+    expect(visitor.page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def _refuse(sentence: str, route: Route) -> None:
+    route.fulfill(status=500, json={"detail": sentence})
+
+
+def test_failures_are_folded_and_cover_nothing(modal: Stage, visits: Visits) -> None:
+    """On a phone, with a player and three jobs that can't be cancelled: one failure is shown, how many wait
+    behind it, and everything on the page can be pressed all the same."""
+    modal.spoken(TEXT)
+    texts = [f"{TEXT} {number}" for number in range(3)]
+    visitor = visits(modal, size=PHONE).open("history")
+    visitor.act("Play", TEXT).click()
+    visitor.go("Speak")
+    modal.vendor.hold()
+    visitor.watch.expect(500)
+    for text in texts:
+        visitor.speak(text)
+        expect(visitor.cancel_button(text)).to_be_visible()
+        visitor.page.route("**/cancel", partial(_refuse, text), times=1)
+        visitor.cancel_button(text).click()
+        expect(visitor.messages).to_contain_text(text)
+
+    shown = visitor.messages.get_by_role("alert").filter(visible=True)
+    expect(shown).to_have_count(1)
+    expect(shown).to_contain_text("and 2 more")
+    for control in (
+        visitor.main.locator("button, input, select, textarea").filter(visible=True).all()
+    ):
+        control.click(trial=True)
+    shown.get_by_role("button", name="Dismiss").click()
+    expect(shown).to_contain_text(texts[1])
+    expect(shown).to_contain_text("and 1 more")
+    visitor.dismiss_everything()
+    expect(visitor.messages.get_by_role("alert")).to_have_count(0)
 
 
 def test_a_server_without_tokens_asks_for_none(open_house: Stage, visits: Visits) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route
 
@@ -75,3 +76,32 @@ class Road:
             self._meet(route)
         else:
             route.fallback()
+
+
+class Gate:
+    """Holds whatever is asked for below some addresses, and remembers it, until it is opened."""
+
+    def __init__(self, page: Page, pattern: str) -> None:
+        self.asked: list[str] = []
+        self._held: list[Route] | None = []
+        self._page = page
+        page.route(pattern, self._pass)
+
+    def wait_for(self, count: int) -> None:
+        """Until so many came."""
+        while len(self.asked) < count:
+            self._page.wait_for_event("request", lambda request: True)
+
+    def open(self) -> "Gate":
+        held, self._held = self._held or [], None
+        for route in held:
+            route.continue_()
+        return self
+
+    def _pass(self, route: Route) -> None:
+        address = urlsplit(route.request.url)
+        self.asked.append(address.path + (f"?{address.query}" if address.query else ""))
+        if self._held is None:
+            route.continue_()
+        else:
+            self._held.append(route)

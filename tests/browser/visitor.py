@@ -30,6 +30,15 @@ def patience(visitor: "Visitor", milliseconds: int) -> Iterator[None]:
         expect.set_options(timeout=PATIENCE)
 
 
+# Once: who signs out is not signed in again.
+_REMEMBER = """
+if (location.protocol === "http:" && !sessionStorage.getItem("visited")) {
+  sessionStorage.setItem("visited", "yes");
+  sessionStorage.setItem("ttsorch.token", "TOKEN");
+}
+"""
+
+
 class Visitor:
     """One tab. ``token`` is None where the server wants none."""
 
@@ -46,13 +55,10 @@ class Visitor:
     # --- coming in
 
     def open(self, view: str = "speak") -> "Visitor":
-        """The page, signed in and ready."""
+        """The page, signed in and ready: the tab remembers the token, as it does after a reload."""
         if self.token is not None:
-            # The first questions are asked before anybody has signed in.
-            self.watch.expect(401)
+            self.page.add_init_script(_REMEMBER.replace("TOKEN", self.token))
         self.page.goto(f"{self.watch.origin}/#{view}")
-        if self.token is not None:
-            self.sign_in(self.token)
         self.ready()
         return self
 

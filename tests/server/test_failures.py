@@ -7,6 +7,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from examples.reference_server import app as server
+from examples.reference_server import page
 from examples.reference_server.app import build_app
 from tests.contract.world import SIGNING_KEY, a_world
 from ttsorch.config import Config
@@ -36,7 +37,7 @@ def _break_guard(patch: pytest.MonkeyPatch) -> None:
 
 
 def _break_page(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(server, "FileResponse", _break)
+    patch.setattr(page, "Response", _break)
 
 
 @pytest.mark.parametrize(

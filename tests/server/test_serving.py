@@ -105,7 +105,7 @@ def test_what_is_neither_page_nor_contract_is_a_404_in_json(
     assert answer.headers["x-request-id"] == "q-1"
 
 
-@pytest.mark.parametrize("path", ["/", "/generate", "/style.css"])
+@pytest.mark.parametrize("path", ["/", "/generate", "/static/any/app.js"])
 def test_the_page_refuses_other_methods_in_json(client: httpx.Client, path: str) -> None:
     """405 in the contract's sentence, with what is allowed."""
     answer = client.delete(path)
@@ -133,8 +133,10 @@ def test_every_answer_has_a_request_id(client: httpx.Client) -> None:
 def test_the_page_takes_text_in_any_direction_and_tokens_that_a_header_can_carry(
     client: httpx.Client,
 ) -> None:
-    """A token that can't be sent would make every further request fail."""
+    """A token that can't be sent would make every further request fail. This server wants none, and says
+    so."""
     page = client.get("/").text
+    assert '<meta name="sign-in" content="none">' in page
     for element in ("text", "player-text"):
         assert re.search(rf'<\w+ id="{element}"[^>]* dir="auto"', page)
     found = re.search(r'<input id="token"[^>]* pattern="([^"]+)"', page)
@@ -144,6 +146,7 @@ def test_the_page_takes_text_in_any_direction_and_tokens_that_a_header_can_carry
 
 
 STATIC = ROOT / "examples/reference_server/static"
+ADDRESS = r"/static/[0-9a-f]{16}/"
 IMPORT = re.compile(
     r'^import .*?from "\./([\w-]+\.js)";|\bimport\("\./([\w-]+\.js)"\)', re.MULTILINE
 )
@@ -152,7 +155,7 @@ IMPORT = re.compile(
 def test_every_module_that_the_page_begins_with_is_asked_for_at_once(client: httpx.Client) -> None:
     """Else the browser finds them one after the other; what is read later is left out."""
     page = client.get("/").text
-    scripts = re.findall(r'<script type="module" src="/([^"]+)">', page)
+    scripts = re.findall(rf'<script type="module" src="{ADDRESS}([^"]+)">', page)
     begun, found = set(scripts), list(scripts)
     while found:
         for at_once, later in IMPORT.findall((STATIC / found.pop()).read_text()):
@@ -160,7 +163,7 @@ def test_every_module_that_the_page_begins_with_is_asked_for_at_once(client: htt
             if at_once and at_once not in begun:
                 begun.add(at_once)
                 found.append(at_once)
-    asked = re.findall(r'<link rel="modulepreload" href="/([^"]+)">', page)
+    asked = re.findall(rf'<link rel="modulepreload" href="{ADDRESS}([^"]+)">', page)
     assert sorted(asked) == sorted(begun - set(scripts))
 
 
@@ -176,32 +179,54 @@ def test_what_index_html_shows_is_among_the_words(client: httpx.Client) -> None:
 
 
 def test_the_page_is_compressed_and_kept_until_it_changes(client: httpx.Client) -> None:
-    """A second visit costs an answer without a body for each part. Audio isn't compressed: it is asked for
-    in ranges."""
-    for path in ("/", "/app.js", "/views.css"):
-        answer = client.get(path)
-        assert answer.headers["content-encoding"] == "gzip"
-        assert answer.headers["cache-control"] == "no-cache"
-        again = client.get(path, headers={"if-none-match": answer.headers["etag"]})
-        assert (again.status_code, again.content) == (304, b"")
+    """A second visit costs one answer without a body: the parts have the page's version in their addresses
+    and are kept for ever. Audio isn't compressed: it is asked for in ranges."""
+    index = client.get("/")
+    assert index.headers["cache-control"] == "no-cache"
+    again = client.get("/", headers={"if-none-match": index.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    parts = re.findall(rf'(?:href|src)="({ADDRESS}[^"]+)"', index.text)
+    assert len({part.rpartition("/")[0] for part in parts}) == 1
+    for part in parts:
+        answer = client.get(part)
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers.get("content-encoding") == (None if part.endswith("svg") else "gzip")
     assert "content-encoding" not in client.get("/api/voices", params={"per_page": 100}).headers
+
+
+def test_a_part_of_another_version_is_not_to_be_had(client: httpx.Client) -> None:
+    """A page that was left open over an upgrade would otherwise mix modules of two versions."""
+    part = re.search(rf"{ADDRESS}app\.js", client.get("/").text)
+    assert part is not None
+    for address, status in (
+        (part[0], 200),
+        (f"/static/{'0' * 16}/app.js", 404),
+        (part[0].replace("app.js", "index.html"), 404),
+        ("/app.js", 404),
+    ):
+        answer = client.get(address)
+        assert answer.status_code == status, address
+        if status == 404:
+            in_the_contracts_shape(answer)
 
 
 def test_the_waveforms_library_is_a_module_also_where_it_is_not_installed(
     client: httpx.Client,
 ) -> None:
     """A 404 would be an error in the browser's console."""
-    answer = client.get("/wavesurfer.js")
+    folder = re.search(ADDRESS, client.get("/").text)
+    assert folder is not None
+    answer = client.get(f"{folder[0]}wavesurfer.js")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/javascript")
     assert re.search(r"export\s*(default null;|\{\s*\w+ as default)", answer.text)
 
 
 def test_what_a_browser_may_refuse_to_keep_is_asked_for_in_one_place() -> None:
-    """Looking at a blocked storage throws, so only memory.js, which catches that, does."""
+    """Looking at a blocked storage throws, so only browser.js, which catches that, does."""
     scripts = STATIC.glob("*.js")
     users = {script.name for script in scripts if "Storage" in script.read_text()}
-    assert users == {"memory.js"}
+    assert users == {"browser.js"}
 
 
 def test_pages_of_other_sites_are_kept_out(client: httpx.Client) -> None:
@@ -260,6 +285,8 @@ def test_two_hosts_tokens_are_two_owners(tmp_path: Path) -> None:
                 answer = nobody.get("/api/generations")
                 assert (answer.status_code, answer.json()["detail"]) == (401, detail)
                 assert nobody.get("/api/languages").status_code == 200
+                # The page asks nothing else of a server that says so before somebody has signed in.
+                assert '<meta name="sign-in" content="token">' in nobody.get("/").text
         with server.client() as both:
             for pair in (("one", "two"), ("one", "one")):
                 sent = [("authorization", f"Bearer {token}") for token in pair]

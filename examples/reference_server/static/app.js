@@ -1,16 +1,14 @@
 // The page put together. All state that matters is the server's: a reload, or another browser, finds everything again.
 
-import * as api from "./api.js";
-import { catalog } from "./catalog.js";
+import { views } from "./browser.js";
 import { byId, onPress } from "./elements.js";
 import { History } from "./history.js";
 import { Jobs } from "./jobs.js";
 import { complain, complainOf, tell, watchForDefects } from "./messages.js";
 import { Player } from "./player.js";
-import { session } from "./session.js";
-import { SpeakForm } from "./speak-form.js";
-import { views } from "./views.js";
-import { Voices } from "./voices.js";
+import { session } from "./server.js";
+import { SpeakForm } from "./speak.js";
+import { Voices, catalog } from "./voices.js";
 import { words } from "./words.js";
 
 watchForDefects();
@@ -47,7 +45,7 @@ catalog.addEventListener("change", () => {
 
 async function openClone() {
   try {
-    const { CloneDialog } = await import("./clone-dialog.js");
+    const { CloneDialog } = await import("./clone.js");
     clone ??= new CloneDialog();
   } catch {
     complain(words.messages.notLoaded);
@@ -58,7 +56,7 @@ async function openClone() {
 
 async function openDesign(task) {
   try {
-    const { DesignDialog } = await import("./design-dialog.js");
+    const { DesignDialog } = await import("./design.js");
     design ??= new DesignDialog(jobs);
   } catch {
     complain(words.messages.notLoaded);
@@ -94,6 +92,7 @@ function failed(task, title) {
 // Begun here, it is played here, unless something else is; another tab's is only announced.
 async function ready(task, title, mine) {
   announcer.textContent = words.jobs.ready(title);
+  views.tellReady();
   if (!mine || player.playing) {
     tell(words.jobs.ready(title), { action: { name: words.jobs.listen, act: () => player.playGeneration(asGeneration(task)) } });
     return;

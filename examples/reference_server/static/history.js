@@ -1,15 +1,10 @@
 // What was spoken before, newest first: the server's list, searched, filtered and paged by the server.
 
-import * as api from "./api.js";
-import { deleteLater, isDeleted } from "./deferred.js";
-import { byId, removingFrom, showList } from "./elements.js";
-import { excerpt } from "./formats.js";
-import { historyEntry } from "./history-entry.js";
-import { complainOf, note, noteOf } from "./messages.js";
-import { Pager } from "./pager.js";
+import { brief, excerpt, moment, span, tabs, views } from "./browser.js";
+import { Pager, button, byId, element, onPress, removingFrom, showList } from "./elements.js";
+import { complainOf, deleteLater, isDeleted, note, noteOf } from "./messages.js";
 import { saveFile } from "./player.js";
-import { tabs } from "./tabs.js";
-import { views } from "./views.js";
+import * as api from "./server.js";
 import { words } from "./words.js";
 
 const TYPING_MS = 250;
@@ -96,7 +91,7 @@ export class History {
     this.player.forget(generation.id);
     removingFrom(list, () => deleteLater({
       id: generation.id,
-      name: excerpt(generation.text),
+      name: brief(generation.text),
       send: (keepalive) => api.deleteGeneration(generation.id, keepalive),
       changed: (sent) => {
         if (sent) tabs.tell("history");
@@ -106,3 +101,47 @@ export class History {
     }));
   }
 }
+
+// One line of it. `acts`: play, download, again, remove.
+function historyEntry(generation, acts) {
+  const short = excerpt(generation.text) || words.history.untitled;
+  const done = generation.status === "completed";
+  const buttons = element("div", { className: "buttons" });
+  const add = (name, act, lead = false) => {
+    const made = button(name, () => {}, { className: lead ? "small plain lead" : "small plain", "aria-label": words.history.about(name, short) });
+    onPress(made, async () => act());
+    buttons.append(made);
+  };
+  if (done) add(words.history.play, acts.play, true);
+  if (done) add(words.history.download, acts.download);
+  add(words.history.again, acts.again);
+  add(words.history.delete, acts.remove);
+  return element("li", {}, element("article", { className: "entry", "aria-label": short },
+    element("p", { className: "excerpt", dir: "auto", text: generation.text }),
+    facts(generation),
+    buttons,
+  ));
+}
+
+function facts(generation) {
+  const { duration_seconds: length, generation_time_seconds: took } = generation;
+  const made = element("p", { className: "facts-line quiet" });
+  const shown = [
+    element("bdi", { className: "by", text: generation.voice_name, title: generation.voice_name }),
+    generation.language,
+    length === null ? "" : span(length),
+    took === null || length === null ? "" : words.history.took(span(took)),
+    element("time", { dateTime: generation.created_at, text: moment(generation.created_at) }),
+    outcome(generation),
+  ].filter(Boolean);
+  shown.forEach((fact, index) => made.append(index ? " · " : "", fact));
+  return made;
+}
+
+function outcome({ status, error_message: why }) {
+  const name = words.history.outcome[status];
+  if (!name) return null;
+  const failed = status === "failed";
+  return element("span", { className: failed ? "wrong" : "", text: failed && why ? `${name}: ${why}` : name });
+}
+

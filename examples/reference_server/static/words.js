@@ -1,8 +1,8 @@
 // Every sentence that a person may read, in English. To translate the page, translate this file alone.
-// Numbers, times and lengths are worded by formats.js, in the browser's own language.
+// Numbers, times and lengths are worded by browser.js, in the browser's own language.
 
 export const words = {
-  title: { view: (view, jobs) => `${jobs ? `(${jobs}) ` : ""}${view} – ttsorch` },
+  title: { view: (view, jobs, ready) => `${ready ? "✓ " : ""}${jobs ? `(${jobs}) ` : ""}${view} – ttsorch` },
 
   // What index.html shows: filled in by elements.js, by these names.
   page: {
@@ -14,6 +14,7 @@ export const words = {
     signOut: "Sign out",
     text: "Text",
     textHint: "What should be said?",
+    example: "Take an example",
     voice: "Voice",
     voiceList: "Voices",
     voiceLoading: "Loading voices…",
@@ -74,6 +75,7 @@ export const words = {
       both: "The voice and the language that this text was meant for can’t be used here. Look at what is chosen instead before you speak.",
     },
     sending: "Sending…",
+    example: "The sea was calm that morning, and the gulls had not yet begun. Somebody whistled in the harbour, three notes and no more.",
     begun: "Begun. It goes on even if you close the page.",
   },
 
@@ -131,6 +133,7 @@ export const words = {
     statuses: { all: "All", processing: "In progress", completed: "Completed", failed: "Failed", cancelled: "Cancelled" },
     outcome: { processing: "in progress", completed: "", failed: "failed", cancelled: "cancelled" },
     play: "Play", download: "Download", again: "Use again", delete: "Delete",
+    took: (time) => `made in ${time}`,
     about: (button, excerpt) => `${button}: ${excerpt}`,
     empty: "Nothing here yet. What you have spoken will be kept here.",
     none: "Nothing matches. Try other words, or another status.",
@@ -190,6 +193,7 @@ export const words = {
 
   messages: {
     dismiss: "Dismiss", undo: "Undo", tryAgain: "Try again",
+    more: (others) => `and ${others} more`,
     deleted: "Deleted.",
     notDeleted: (what, why) => `“${what}” could not be deleted and is back. ${why}`,
     unexpected: "Something in this page went wrong. Reload it; nothing on the server is lost.",

@@ -1,14 +1,11 @@
 // A voice from a description: a preview to hear, as often as one likes, then the voice.
 
-import * as api from "./api.js";
-import { AudioControls } from "./audio-controls.js";
-import { catalog } from "./catalog.js";
+import { memory, tabs } from "./browser.js";
 import { busy, byId, isBusy, onPress } from "./elements.js";
-import { explain } from "./failures.js";
-import { memory } from "./memory.js";
-import { complain, note, tell } from "./messages.js";
-import { offerLanguages } from "./speak-form.js";
-import { tabs } from "./tabs.js";
+import { complain, explain, note, tell } from "./messages.js";
+import { AudioControls } from "./player.js";
+import * as api from "./server.js";
+import { catalog, offerLanguages } from "./voices.js";
 import { words } from "./words.js";
 
 const DRAFTS = "ttsorch.designs";
@@ -194,3 +191,4 @@ function keepDraft(id, draft) {
   const all = Object.entries(drafts()).slice(1 - DRAFTS_KEPT);
   memory.keep(DRAFTS, JSON.stringify(Object.fromEntries([...all, [id, draft]])));
 }
+

@@ -1,18 +1,12 @@
 // A voice from a recording: a file or the microphone, a transcript, a name.
 
-import { AudioControls } from "./audio-controls.js";
-import { catalog } from "./catalog.js";
-import { UnusableClip, clipOf, mostBytes, recordedClip } from "./clip.js";
-import { Cloning } from "./cloning.js";
-import { countDown } from "./countdown.js";
+import { clock, size, span, tabs } from "./browser.js";
 import { busy, byId, isBusy, onPress } from "./elements.js";
-import { explain } from "./failures.js";
-import * as formats from "./formats.js";
-import { complain, note, tell } from "./messages.js";
-import { CannotRecord, Recorder } from "./recorder.js";
-import { offerLanguages } from "./speak-form.js";
-import { tabs } from "./tabs.js";
-import { BYTES_PER_SECOND } from "./wav.js";
+import { complain, countDown, explain, note, tell } from "./messages.js";
+import { AudioControls } from "./player.js";
+import { BYTES_PER_SECOND, CannotRecord, Recorder, UnusableClip, clipOf, mostBytes, recordedClip } from "./recording.js";
+import * as api from "./server.js";
+import { catalog, offerLanguages } from "./voices.js";
 import { words } from "./words.js";
 
 const [dialog, form, name, language, file, transcript] = ["clone", "clone-form", "clone-name", "clone-language", "clone-file", "clone-transcript"].map(byId);
@@ -41,7 +35,7 @@ export class CloneDialog {
 
   open() {
     offerLanguages(language);
-    byId("clone-limit").textContent = words.clone.limit(formats.size(mostBytes()));
+    byId("clone-limit").textContent = words.clone.limit(size(mostBytes()));
     dialog.showModal();
     name.focus();
   }
@@ -75,7 +69,7 @@ export class CloneDialog {
     this.controls.audio.pause();
     record.textContent = words.clone.stop;
     const most = mostSeconds();
-    this.stopCounting = countDown(most, (left) => { facts.textContent = words.clone.listening(formats.clock(most - left), formats.clock(most)); }, () => this.stop());
+    this.stopCounting = countDown(most, (left) => { facts.textContent = words.clone.listening(clock(most - left), clock(most)); }, () => this.stop());
   }
 
   async stop() {
@@ -103,7 +97,7 @@ export class CloneDialog {
 
   showFacts() {
     byId("clone-audio").hidden = this.clip === null;
-    const length = this.clip && this.controls.length ? formats.span(this.controls.length) : "";
+    const length = this.clip && this.controls.length ? span(this.controls.length) : "";
     facts.textContent = this.clip ? words.clone.facts([...this.clip.facts, length]) : "";
   }
 
@@ -163,3 +157,65 @@ export class CloneDialog {
     await catalog.refresh();
   }
 }
+
+// The three requests that make a voice of a recording (R14, the upload, R15). What was done is not done again when a
+// later one fails and somebody tries once more.
+const WAITS = 10;
+const SHORTEST_WAIT_S = 2;
+
+class Cloning {
+  // One recording, and so at most one voice.
+  constructor(blob) {
+    this.blob = blob;
+    this.link = null;
+    this.uploaded = false;
+  }
+
+  // `on` hears of uploading(part) and making(), and of waiting(seconds) while the provider makes the voice.
+  async run(fields, on) {
+    this.link ??= await api.uploadLink(fields);
+    if (!this.uploaded) await this.upload(on);
+    on.making();
+    return this.finish({ ...fields, voice_id: this.link.voice_id }, on);
+  }
+
+  async upload(on) {
+    on.uploading(0);
+    try {
+      await api.upload(this.link.upload_url, this.blob, on.uploading);
+    } catch (error) {
+      // The answer to an earlier try was lost: it is there.
+      if (error.code !== "clip_exists") {
+        if (error.status === 403) this.link = null;
+        throw error;
+      }
+    }
+    this.uploaded = true;
+  }
+
+  async finish(fields, on) {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await api.finishClone(fields);
+      } catch (error) {
+        // It is ours: nobody else was given this id.
+        if (error.code === "voice_exists") return { id: fields.voice_id, name: fields.name };
+        if (error.code !== "voice_in_progress" || tries >= WAITS) throw this.failed(error);
+        await on.waiting(Math.max(SHORTEST_WAIT_S, error.retryAfter ?? 0));
+        on.making();
+      }
+    }
+  }
+
+  failed(error) {
+    // A refused recording is forgotten, and an unknown outcome stays one under this id.
+    if (!error.passing || error.code === "submission_outcome_unknown") this.restart();
+    return error;
+  }
+
+  restart() {
+    this.link = null;
+    this.uploaded = false;
+  }
+}
+
