@@ -17,7 +17,7 @@ from ttsorch import states
 from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
 from ttsorch._outbox import Outbox
-from ttsorch.errors import ProviderTimeout, StorageUnavailable
+from ttsorch.errors import LONGEST_WAIT, ProviderTimeout, StorageUnavailable
 from ttsorch.models import ErrorInfo, Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
 
@@ -30,7 +30,6 @@ _TROUBLE: Mapping[Phase, str] = {
 }
 
 _LOST_RACES = 20
-_LONGEST_WAIT = 30 * 24 * 3600.0
 _WRITE_PAUSE = 0.2
 
 T = TypeVar("T")
@@ -58,7 +57,7 @@ class Journal:
 
     def after(self, seconds: float) -> datetime:
         """So many seconds from now; a vendor's idea of a wait is taken for a month at most."""
-        return self.now() + timedelta(seconds=min(seconds, _LONGEST_WAIT))
+        return self.now() + timedelta(seconds=min(seconds, LONGEST_WAIT))
 
     def seconds_left(self, task: Task) -> float:
         """Until the task has to be finished."""

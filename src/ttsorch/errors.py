@@ -32,7 +32,19 @@ body. ``detail`` is for the operator's log only.
     └── InternalError            provider_unavailable  a defect of ours, or of an adapter
 """
 
+import math
 from enum import StrEnum
+
+#: In seconds. Whoever names a longer wait is taken for this one, which every clock can add.
+LONGEST_WAIT = 30 * 24 * 3600.0
+
+
+def sane_wait(seconds: object) -> float | None:
+    """A wait in seconds that somebody else's code named, :data:`LONGEST_WAIT` at most; None for what is none:
+    no number, NaN, endless, or in the past."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return min(seconds, LONGEST_WAIT) if 0 <= seconds < math.inf else None
 
 
 class Category(StrEnum):
@@ -49,7 +61,7 @@ class TtsorchError(Exception):
     """Root of the tree.
 
     ``http_status`` is what a server should answer when the contract's row doesn't say otherwise.
-    ``retry_after`` is in seconds.
+    ``retry_after`` is in seconds; what is no usable wait (:func:`sane_wait`) counts as none.
     """
 
     category: Category = Category.VALIDATION
@@ -73,6 +85,14 @@ class TtsorchError(Exception):
         if http_status is not None:
             self.http_status = http_status
         super().__init__(self.message)
+
+    @property
+    def retry_after(self) -> float | None:
+        return self._retry_after
+
+    @retry_after.setter
+    def retry_after(self, seconds: float | None) -> None:
+        self._retry_after = sane_wait(seconds)
 
 
 class ValidationError(TtsorchError):
