@@ -25,6 +25,7 @@ body. ``detail`` is for the operator's log only.
     ├── StorageUnavailable       provider_unavailable  our own database or blob store can't answer
     │   ├── BlobNotFound         validation
     │   ├── BlobExists
+    │   ├── RowUnreadable                          a row is there, and this version can't read it
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
     ├── IllegalTransition        validation            a task can't take this event in its phase
@@ -286,6 +287,14 @@ class BlobExists(StorageUnavailable):
 
     default_code = "blob_exists"
     http_status = 409
+
+
+class RowUnreadable(StorageUnavailable):
+    """A row is there, but it is damaged, or a newer ttsorch wrote what this one doesn't know. It is left as
+    it is: once it is mended, or served by the newer version, all is as before. ``detail`` names the row."""
+
+    default_code = "row_unreadable"
+    default_message = "This item can't be read at the moment. Please try again later."
 
 
 class SchemaTooNew(StorageUnavailable):

@@ -16,6 +16,7 @@ from ttsorch.errors import (
 )
 from ttsorch.models import Effect, EffectState, Job, Policy, Status
 from ttsorch.orchestrator import Orchestrator
+from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.faults import Fault, FaultPlan
 
@@ -75,6 +76,19 @@ async def test_every_kind_of_end_is_told() -> None:
     assert sorted(book.told) == sorted(
         [f"{cancelled.task.id}.cancelled", f"{failed.task.id}.failed"]
     )
+
+
+async def test_an_effect_that_cannot_be_read_keeps_nobody_from_being_told() -> None:
+    """The others are told by the same sweep."""
+    world, book = World(FakeJobProvider()), Book()
+    store = world.tasks
+    assert isinstance(store, MemoryTaskStore)
+    async with world.running(effects=(book,)) as tts:
+        odd, known = [await _ended(world, tts) for _ in range(2)]
+        store.spoil(f"{odd.task.id}.completed")
+        assert (await tts.sweep_once()).told == 1
+        assert (await tts.sweep_once()).told == 0
+    assert book.told == [f"{known.task.id}.completed"]
 
 
 async def test_without_listeners_nothing_is_owed() -> None:
