@@ -234,7 +234,7 @@ class MemoryTaskStore:
         now = self.now()
         due = [(e.due_at, e.key) for e in self._effects.values() if e.due_at and e.due_at <= now]
         until = now + timedelta(seconds=hold_seconds)
-        claimed = []
+        claimed: list[Effect] = []
         for _, key in sorted(due):
             if key in self._spoiled:
                 later = now + timedelta(seconds=UNREADABLE_HOLD_SECONDS)
