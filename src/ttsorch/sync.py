@@ -10,13 +10,13 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
+from threading import Lock, Thread
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 from anyio.abc import TaskStatus
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import BlockingPortal
 
 from ttsorch.errors import InternalError
 from ttsorch.models import (
@@ -40,6 +40,49 @@ from ttsorch.orchestrator import Orchestrator, SweepReport
 __all__ = ["SyncOrchestrator"]
 
 T = TypeVar("T")
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+
+
+class _LoopThread:
+    """An event loop in a thread of its own, and the way into it: anyio's ``start_blocking_portal``, but that
+    only leaving it ends it. That one also ends it when it is collected, which in the child of a fork waits
+    for ever, since the thread was left behind in the parent."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._portal: Future[BlockingPortal] = Future()
+        self._thread = Thread(target=self._run, args=(backend,), name="ttsorch-loop", daemon=True)
+
+    def __enter__(self) -> BlockingPortal:
+        self._thread.start()
+        return self._portal.result()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        portal = self._portal.result()
+        try:
+            portal.call(portal.stop, exc is not None)
+        except RuntimeError:
+            pass  # the loop has ended by itself
+        finally:
+            self._thread.join()
+
+    def _run(self, backend: Backend) -> None:
+        try:
+            anyio.run(self._serve, backend=backend)
+        except BaseException as error:
+            if self._portal.done():
+                raise
+            self._portal.set_exception(error)
+
+    async def _serve(self) -> None:
+        async with BlockingPortal() as portal:
+            self._portal.set_result(portal)
+            await portal.sleep_until_stopped()
 
 
 class _Service:
@@ -106,7 +149,7 @@ class SyncOrchestrator:
         self,
         open: Callable[[], AbstractAsyncContextManager[Orchestrator]],
         *,
-        backend: Literal["asyncio", "trio"] = "asyncio",
+        backend: Backend = "asyncio",
     ) -> None:
         self._open = open
         self._backend = backend
@@ -138,7 +181,7 @@ class SyncOrchestrator:
             if self._running is not None:
                 raise InternalError("The orchestrator is already running.", code="already_running")
             with ExitStack() as thread:
-                portal = thread.enter_context(start_blocking_portal(self._backend))
+                portal = thread.enter_context(_LoopThread(self._backend))
                 serving, (orchestrator, service) = portal.start_task(self._serve)
                 self._running = _Running(
                     orchestrator, service, portal, serving, thread.pop_all(), os.getpid()
@@ -155,12 +198,8 @@ class SyncOrchestrator:
     def _stop(self, *, in_haste: bool) -> None:
         with self._lifecycle:
             running, self._running = self._running, None
-        if running is None:
-            return
-        if running.process != os.getpid():
-            # The thread was left behind in the parent. Collected as it is, the portal would wait for it.
-            running.portal._event_loop_thread_id = None  # noqa: SLF001
-            return
+        if running is None or running.process != os.getpid():
+            return  # the thread of another process isn't ours to end
         with running.thread:
             # An exception is not thrown into the loop: KeyboardInterrupt would tear it down half way.
             if in_haste:
