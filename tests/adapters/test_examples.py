@@ -129,8 +129,8 @@ def test_each_example_speaks(name: str, tmp_path: Path) -> None:
 
 
 def after_an_early_refusal(port: int) -> list[int]:
-    """What is answered on one connection to requests whose bodies nobody read, and to those after them; one of
-    the bodies comes apart from its head."""
+    """What is answered on one connection to requests whose bodies nobody read, and to those after them; one
+    of the bodies comes apart from its head."""
     connection, statuses = HTTPConnection("127.0.0.1", port, timeout=PATIENCE), list[int]()
     body = b" " * 10_000
     for apart in (False, True):
