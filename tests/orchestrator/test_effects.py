@@ -160,15 +160,41 @@ async def test_a_refusal_is_final() -> None:
     assert (len(no.told), len(yes.told)) == (0, 1)
 
 
-async def test_a_refusal_stays_final_whatever_else_fails() -> None:
-    """What another listener says after it doesn't bring the effect back."""
+@pytest.mark.parametrize("first", [True, False], ids=["refuses first", "refuses last"])
+async def test_who_refuses_keeps_nobody_from_being_told_again(first: bool) -> None:
+    """A listener that is down for a while is told later, whatever another one thinks of the effect; when it
+    knows, we give up on the other."""
     down = ProviderUnavailable(code="down")
-    world, no, ill = World(FakeJobProvider()), Book("bank", EffectRefused()), Book("mail", down)
-    async with world.running(effects=(no, ill)) as tts:
-        await _ended(world, tts)
+    no, ill = Book("bank", *[EffectRefused()] * 9), Book("mail", down)
+    world, books = World(FakeJobProvider()), (no, ill) if first else (ill, no)
+    async with world.running(effects=books) as tts:
+        job = await _ended(world, tts)
         await tts.sweep_once()
+        (owed,) = await _effects(world, EffectState.OWED)
+        assert (owed.told, owed.attempts) == ((), 1)
+        world.clock.advance(10_000_000)
+        assert (await tts.sweep_once()).told == 1
+        assert ill.told == [f"{job.task.id}.completed"]
         (effect,) = await tts.list_effects()
-    assert (effect.told, effect.error, effect.due_at) == ((), "down", None)
+        world.clock.advance(10_000_000)
+        assert (await tts.sweep_once()).told == 0
+    assert (effect.told, effect.error, effect.due_at) == (("mail",), "effect_refused", None)
+    assert no.told == []
+
+
+async def test_a_refusal_beside_one_who_never_answers_ends_too() -> None:
+    """After the last wait, as ever."""
+    tries = len(POLICY.effect_waits) + 1
+    world = World(FakeJobProvider())
+    down = ProviderUnavailable(code="down")
+    books = Book("bank", *[EffectRefused()] * tries), Book("mail", *[down] * tries)
+    async with world.running(effects=books) as tts:
+        await _ended(world, tts)
+        for _ in range(tries):
+            await tts.sweep_once()
+            world.clock.advance(1_000_000)
+        (effect,) = await tts.list_effects()
+    assert (effect.state, effect.attempts, effect.due_at) == (EffectState.GAVE_UP, tries, None)
 
 
 async def test_a_listener_that_hangs_is_left() -> None:
