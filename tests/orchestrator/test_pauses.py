@@ -278,7 +278,7 @@ async def test_operators_pause_and_end_pauses() -> None:
         assert completed(await polled_to_the_end(tts, await world.submitted(tts)))
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), 1e12, 1e300])
 async def test_a_pause_needs_a_length(seconds: float) -> None:
     """Nothing is written otherwise."""
     world = World(FakeJobProvider())
