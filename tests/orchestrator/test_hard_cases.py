@@ -17,9 +17,10 @@ from tests.orchestrator.world import (
     paused_at,
     polled_to_the_end,
 )
-from ttsorch import states
+from ttsorch import _announcer, states
 from ttsorch._announcer import Announcer
 from ttsorch.errors import (
+    LONGEST_WAIT,
     InternalError,
     NotFound,
     ProviderUnavailable,
@@ -319,6 +320,34 @@ async def test_an_announcer_that_was_never_opened_can_be_closed() -> None:
     announcer.close()
 
 
+async def test_a_listener_that_never_comes_back_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What doesn't fit into the queue is never told, and the log says so, once."""
+    monkeypatch.setattr(_announcer, "_MOST_WAITING", 2)
+    begun, go_on, heard = anyio.Event(), anyio.Event(), list[Transition]()
+
+    async def slow(transition: Transition) -> None:
+        heard.append(transition)
+        begun.set()
+        await go_on.wait()
+
+    world = World(FakeDirectProvider())
+    async with world.running(listeners=(slow,)) as tts:
+        await world.submitted(tts)
+        await begun.wait()
+        for _ in range(6):
+            await world.submitted(tts)
+        assert caplog.text.count("transitions are not told") == 1
+        go_on.set()
+        with anyio.fail_after(10):
+            while len(heard) < 3:
+                await anyio.lowlevel.checkpoint()
+        await world.submitted(tts)
+    assert len(heard) == 4
+    assert caplog.text.count("transitions are not told") == 1
+
+
 async def test_a_listener_may_use_the_orchestrator() -> None:
     """Even for the task it hears of."""
     world = World(FakeJobProvider(checks_until_ready=0))
@@ -600,7 +629,7 @@ async def test_a_vendor_cannot_put_a_task_off_beyond_its_deadline(seconds: float
         job = await tts.poll_once((await world.submitted(tts)).task.id, owner=OWNER)
     assert job.task.error is not None
     assert (job.task.status, job.task.error.code) == (Status.FAILED, "busy")
-    assert job.task.error.retry_after == seconds
+    assert job.task.error.retry_after == min(seconds, LONGEST_WAIT)
 
 
 class SlowProvider(FakeJobProvider):
