@@ -1,7 +1,6 @@
 """The main road: submit, poll, finalize, history; over job providers and direct ones."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
@@ -693,13 +692,18 @@ async def test_an_expiry_without_a_time_zone_costs_nobody_what_was_paid_for() ->
         job = await world.submitted(tts)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(world.provider, "check", check)
-            patch.setattr(world.provider, "fetch", _never_there)
+            patch.setattr(world.provider, "fetch", _NeverThere)
             job = await tts.step(job.task.id, owner=OWNER)
     assert job.task.phase is Phase.READY
     assert job.task.result_expires_at == naive.replace(tzinfo=UTC)
 
 
-@asynccontextmanager
-async def _never_there(envelope: Envelope) -> AsyncIterator[AudioStream]:
-    raise NotReady
-    yield
+class _NeverThere(AbstractAsyncContextManager[AudioStream]):
+    def __init__(self, envelope: Envelope) -> None:
+        pass
+
+    async def __aenter__(self) -> AudioStream:
+        raise NotReady
+
+    async def __aexit__(self, *error: object) -> None:
+        pass
