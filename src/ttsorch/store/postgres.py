@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ttsorch.errors import RowUnreadable
 from ttsorch.models import (
     NO_LIMITS,
     Clock,
@@ -366,7 +367,10 @@ class PostgresTaskStore:
         if in_step(job):
             return job
         task = job.task
-        found = await self.get(task.owner, task.id, include_deleted=True)
+        try:
+            found = await self.get(task.owner, task.id, include_deleted=True)
+        except RowUnreadable:
+            found = None  # since a moment ago; whoever writes on what was read then is refused
         if found is None:
             return job
         return Job(replace(found.task, poll_count=task.poll_count), found.generation)
