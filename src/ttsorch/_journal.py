@@ -5,8 +5,10 @@ can't be cut off by cancellation, and is bounded all the same.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -28,6 +30,9 @@ _TROUBLE: Mapping[Phase, str] = {
     Phase.QUEUED: "will be tried again",
     Phase.SUBMIT_UNKNOWN: "nobody knows yet whether it was accepted",
 }
+
+#: NUL and lone surrogates.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 _LOST_RACES = 20
 _WRITE_PAUSE = 0.2
@@ -141,7 +146,7 @@ class Journal:
         return await self._tasks.get(task.owner, task.id, include_deleted=True)
 
     def _advanced(self, job: Job, event: states.Event) -> Job:
-        task = states.advance(job.task, event, self.now())
+        task = _storable(states.advance(job.task, event, self.now()))
         return Job(task, states.reflect(job.generation, task) if job.generation else None)
 
     async def _write(
@@ -154,8 +159,8 @@ class Journal:
             after = self._advanced(job, event)
             version = job.task.version
             effect = self._outbox.owed_for(job.task, after.task)
-            replace = partial(self._tasks.replace, after.task, after.generation, effect=effect)
-            if await _insist(partial(replace, expected_version=version)):
+            write = partial(self._tasks.replace, after.task, after.generation, effect=effect)
+            if await _insist(partial(write, expected_version=version)):
                 return job.task.phase, after
             found = await _insist(partial(self._find, job.task))
             if found is None or not until_written:
@@ -187,6 +192,18 @@ class Journal:
         """On the event loop's clock: a third of a lease before its end on the store's clock."""
         left = (lease_until - self.now()).total_seconds() if lease_until else 0.0
         return anyio.current_time() + left - self._policy.lease / 3
+
+
+def _storable(task: Task) -> Task:
+    """With the vendor's words as every database can keep them: what it answered must not be lost over a NUL,
+    which PostgreSQL doesn't take, or half a character, which UTF-8 can't express."""
+    word, error = task.word, task.error
+    if word is not None and _UNSTORABLE.search(word):
+        task = replace(task, word=_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", word))
+    if error is not None and _UNSTORABLE.search(error.message):
+        message = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", error.message)
+        task = replace(task, error=replace(error, message=message))
+    return task
 
 
 def _tell_operator(before: Phase, task: Task) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
@@ -21,6 +22,7 @@ from ttsorch import _announcer, states
 from ttsorch._announcer import Announcer
 from ttsorch.errors import (
     LONGEST_WAIT,
+    Category,
     InternalError,
     NotFound,
     ProviderUnavailable,
@@ -30,7 +32,10 @@ from ttsorch.models import (
     Accepted,
     Attempt,
     BlobInfo,
+    CheckResult,
     Effect,
+    ErrorInfo,
+    Failed,
     Generation,
     Job,
     JsonValue,
@@ -44,6 +49,8 @@ from ttsorch.models import (
     Ticket,
     Transition,
 )
+from ttsorch.store.sqlite import SqliteTaskStore
+from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 from ttsorch.testing.speech import a_request
 
@@ -294,6 +301,33 @@ async def test_options_may_be_any_mapping() -> None:
 
 class _Mapping(dict[str, JsonValue]):
     """Not exactly a dict."""
+
+
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
+async def test_what_a_vendor_says_is_kept_as_far_as_a_database_can(
+    tmp_path: Path, odd: str
+) -> None:
+    """A word or a sentence with what can't be stored costs nobody the answer it came with."""
+    clock = ManualClock()
+    store = await SqliteTaskStore.open(tmp_path / "t.db", clock=clock)
+    provider = FakeJobProvider()
+    world = World(provider, clock=clock, store=store)
+    failure = ErrorInfo(Category.PROVIDER_REJECTED, "too_loud", odd)
+    answers: list[CheckResult] = [Running(odd), Failed(failure)]
+
+    async def check(ticket: Ticket) -> CheckResult:
+        return answers.pop(0)
+
+    provider.check = check  # type: ignore[method-assign]
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        job = await tts.step(job.task.id, owner=OWNER)
+        assert (await world.stored(job)).task.word == "a\N{REPLACEMENT CHARACTER}b"
+        ended = await world.stored(await tts.step(job.task.id, owner=OWNER))
+    assert ended.task.error == replace(failure, message="a\N{REPLACEMENT CHARACTER}b")
+    assert ended.generation is not None
+    assert ended.generation.error_message == "a\N{REPLACEMENT CHARACTER}b"
+    await store.aclose()
 
 
 # --- listeners ----------------------------------------------------------------------------------------
