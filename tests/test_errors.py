@@ -1,11 +1,13 @@
 """The error tree: categories, codes, sentences, and what is kept on a row."""
 
 import inspect
+from typing import Any
 
 import pytest
 
 from ttsorch import errors
 from ttsorch.errors import (
+    LONGEST_WAIT,
     Category,
     ProviderUnavailable,
     StorageUnavailable,
@@ -78,3 +80,29 @@ def test_an_error_of_ours_is_kept_without_vendor_fields() -> None:
         "ENOSPC",
     )
     assert (info.retryable, info.provider_code, info.request_id) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    ("named", "taken"),
+    [
+        (0, 0),
+        (2.5, 2.5),
+        (LONGEST_WAIT + 1, LONGEST_WAIT),
+        (10**400, LONGEST_WAIT),
+        (-1, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (float("-inf"), None),
+        ("60", None),
+        (True, None),
+    ],
+)
+def test_a_wait_that_is_none_counts_as_none(named: Any, taken: float | None) -> None:
+    """Adapters are other people's code: no backoff, pause or header has to think of NaN, whether the error
+    was made with it or was given it later."""
+    error = ProviderUnavailable(retry_after=named)
+    assert error.retry_after == taken
+    assert ErrorInfo.of(error).retry_after == taken
+    later = ProviderUnavailable()
+    later.retry_after = named
+    assert later.retry_after == taken

@@ -551,6 +551,34 @@ def test_a_forked_worker_is_told_to_start_its_own() -> None:
     assert done.returncode == 7
 
 
+LEFT = """
+import gc, os, sys
+from tests.test_sync import over_fakes
+from ttsorch.sync import SyncOrchestrator
+
+speech = SyncOrchestrator(over_fakes)
+speech.start()
+child = os.fork()
+if child == 0:
+    {what}
+    sys.exit(7)
+status = os.waitpid(child, 0)[1]
+speech.close()
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
+@pytest.mark.parametrize(
+    "what", ["pass", "speech.close(); gc.collect()", "del speech; gc.collect()"]
+)
+def test_a_forked_worker_ends_whatever_it_does_with_the_parents(what: str) -> None:
+    """It closes it, drops it, or never looks at it: nothing waits for a thread that isn't there."""
+    script = LEFT.format(what=what)
+    done = subprocess.run([sys.executable, "-c", script], timeout=30, check=False)
+
+    assert done.returncode == 7
+
+
 def test_a_running_one_belongs_to_the_process_that_started_it(
     speech: SyncOrchestrator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

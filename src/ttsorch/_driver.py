@@ -28,6 +28,9 @@ logger = logging.getLogger("ttsorch")
 #: A process that knows the provider may be waiting for its turn.
 _LONGEST_FOR_OTHERS = 60.0
 
+#: How often who has the same request looks for the answer that another process waits for.
+_LOOK_AGAIN_SECONDS = 0.25
+
 #: How long ago a row may have been read for a step to begin with it. Reading it once more would be half of
 #: what a step without news costs.
 _STILL_FRESH = timedelta(seconds=1)
@@ -105,7 +108,7 @@ class Driver:
             logger.warning("task %s could not be put aside: %s", job.task.id, error.detail)
 
     async def answered(self, job: Job) -> Job:
-        """The job with the answer to its submit, if this process waits for that just now: whoever repeats a
+        """The job with the answer to its submit, if somebody waits for that just now: whoever repeats a
         request gets what the first one gets."""
         task, now = job.task, self._journal.now()
         if task.phase is not Phase.SUBMITTING or self._steps.runs_here(task):
@@ -113,7 +116,19 @@ class Driver:
         if states.lease_is_live(task, now):
             job = await self.step(job)
         # It may have come between the look at the row and the look for who waits.
-        return await self._journal.reread(job) if job.task.phase is Phase.SUBMITTING else job
+        return await self._answered_elsewhere(job) if job.task.phase is Phase.SUBMITTING else job
+
+    async def _answered_elsewhere(self, job: Job) -> Job:
+        """The same where another process waits: its row is looked at now and then while it holds the lease.
+        When that takes too long the job comes back as it is, under way."""
+        job = await self._journal.reread(job)
+        with anyio.move_on_after(self._policy.provider_call):
+            while job.task.phase is Phase.SUBMITTING:
+                if not states.lease_is_live(job.task, self._journal.now()):
+                    break
+                await anyio.sleep(_LOOK_AGAIN_SECONDS)
+                job = await self._journal.reread(job)
+        return job
 
     async def step_if_due(self, job: Job) -> Job:
         """:meth:`step`, unless the task is put off. A step that is under way is waited for."""

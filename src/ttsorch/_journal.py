@@ -5,8 +5,10 @@ can't be cut off by cancellation, and is bounded all the same.
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
@@ -17,7 +19,7 @@ from ttsorch import states
 from ttsorch._announcer import Announcer
 from ttsorch._flights import Flights
 from ttsorch._outbox import Outbox
-from ttsorch.errors import ProviderTimeout, StorageUnavailable
+from ttsorch.errors import LONGEST_WAIT, ProviderTimeout, StorageUnavailable
 from ttsorch.models import ErrorInfo, Job, Phase, Policy, Task
 from ttsorch.protocols import TaskStore
 
@@ -29,8 +31,10 @@ _TROUBLE: Mapping[Phase, str] = {
     Phase.SUBMIT_UNKNOWN: "nobody knows yet whether it was accepted",
 }
 
+#: NUL and lone surrogates.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
 _LOST_RACES = 20
-_LONGEST_WAIT = 30 * 24 * 3600.0
 _WRITE_PAUSE = 0.2
 
 T = TypeVar("T")
@@ -58,7 +62,7 @@ class Journal:
 
     def after(self, seconds: float) -> datetime:
         """So many seconds from now; a vendor's idea of a wait is taken for a month at most."""
-        return self.now() + timedelta(seconds=min(seconds, _LONGEST_WAIT))
+        return self.now() + timedelta(seconds=min(seconds, LONGEST_WAIT))
 
     def seconds_left(self, task: Task) -> float:
         """Until the task has to be finished."""
@@ -142,7 +146,7 @@ class Journal:
         return await self._tasks.get(task.owner, task.id, include_deleted=True)
 
     def _advanced(self, job: Job, event: states.Event) -> Job:
-        task = states.advance(job.task, event, self.now())
+        task = _storable(states.advance(job.task, event, self.now()))
         return Job(task, states.reflect(job.generation, task) if job.generation else None)
 
     async def _write(
@@ -155,8 +159,8 @@ class Journal:
             after = self._advanced(job, event)
             version = job.task.version
             effect = self._outbox.owed_for(job.task, after.task)
-            replace = partial(self._tasks.replace, after.task, after.generation, effect=effect)
-            if await _insist(partial(replace, expected_version=version)):
+            write = partial(self._tasks.replace, after.task, after.generation, effect=effect)
+            if await _insist(partial(write, expected_version=version)):
                 return job.task.phase, after
             found = await _insist(partial(self._find, job.task))
             if found is None or not until_written:
@@ -188,6 +192,18 @@ class Journal:
         """On the event loop's clock: a third of a lease before its end on the store's clock."""
         left = (lease_until - self.now()).total_seconds() if lease_until else 0.0
         return anyio.current_time() + left - self._policy.lease / 3
+
+
+def _storable(task: Task) -> Task:
+    """With the vendor's words as every database can keep them: what it answered must not be lost over a NUL,
+    which PostgreSQL doesn't take, or half a character, which UTF-8 can't express."""
+    word, error = task.word, task.error
+    if word is not None and _UNSTORABLE.search(word):
+        task = replace(task, word=_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", word))
+    if error is not None and _UNSTORABLE.search(error.message):
+        message = _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", error.message)
+        task = replace(task, error=replace(error, message=message))
+    return task
 
 
 def _tell_operator(before: Phase, task: Task) -> None:

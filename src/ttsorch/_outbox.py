@@ -76,20 +76,24 @@ class Outbox:
             logger.warning("effect %s: %s (%s)", effect.key, error.code, error.detail)
 
     async def _tell(self, effect: Effect, job: Job) -> Effect:
-        """Each listener that doesn't know yet, one after the other; what came of it."""
-        told, state, error = effect.told, EffectState.DELIVERED, None
+        """Each listener that doesn't know yet, one after the other; what came of it. A refusal is no reason
+        to stop telling the others: as long as one of them may still be told, the effect is owed."""
+        told, troubles = effect.told, list[TtsorchError]()
         for listener in self._listeners.values():
             if listener.name in told:
                 continue
             trouble = await self._trouble_of(listener, effect, job)
             if trouble is None:
                 told += (listener.name,)
-                continue
-            error = trouble.code
-            if state is not EffectState.GAVE_UP:
-                refused = isinstance(trouble, EffectRefused)
-                state = EffectState.GAVE_UP if refused else EffectState.OWED
-        return replace(effect, told=told, state=state, error=error, attempts=effect.attempts + 1)
+            else:
+                troubles.append(trouble)
+        return replace(
+            effect,
+            told=told,
+            state=_state_after(troubles),
+            error=troubles[-1].code if troubles else None,
+            attempts=effect.attempts + 1,
+        )
 
     async def _trouble_of(
         self, listener: EffectListener, effect: Effect, job: Job
@@ -121,3 +125,10 @@ class Outbox:
             return replace(effect, state=EffectState.GAVE_UP, due_at=None)
         wait = timedelta(seconds=waits[effect.attempts - 1])
         return replace(effect, due_at=self._tasks.now() + wait)
+
+
+def _state_after(troubles: Sequence[TtsorchError]) -> EffectState:
+    if not troubles:
+        return EffectState.DELIVERED
+    refused = all(isinstance(trouble, EffectRefused) for trouble in troubles)
+    return EffectState.GAVE_UP if refused else EffectState.OWED

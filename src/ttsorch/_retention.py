@@ -144,13 +144,21 @@ class Retention:
         """Remove what else is below the owner's prefix and named by no row; how many went, and how many
         are too young for that."""
         found = {blob.key: blob for blob in await self._blobs_of(owner)}
-        # In this order: what was found was written before this, by a task that has ended or is listed.
-        quiet = not await self._tasks.list_unsettled(owner, limit=1)
+        # In this order: what was found was written before this, by a task that has ended or is found here.
+        quiet = not (
+            await self._tasks.list_unsettled(owner, limit=1) or await self._any_left(owner)
+        )
         unnamed = await self._unnamed(found)
         free = [key for key in unnamed if self._is_free(found[key], quiet)]
         for key in free:
             await self._blobs.delete(key)
         return len(free), len(unnamed) - len(free)
+
+    async def _any_left(self, owner: str) -> bool:
+        """Whether tasks are active. One that can't be read is in no listing, but is counted: a newer version
+        may be at it."""
+        left = await self._tasks.purge_owned(owner, limit=1, abandon_owed=True, dry_run=True)
+        return left.kept > 0
 
     def _is_free(self, blob: BlobInfo, quiet: bool) -> bool:
         """Whether nobody can be about to name the blob. An upload is read, never named; speech belongs to a

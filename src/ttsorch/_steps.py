@@ -30,6 +30,7 @@ from ttsorch.errors import (
     ProviderUnavailable,
     TaskCancelled,
     ValidationError,
+    sane_wait,
 )
 from ttsorch.models import (
     Accepted,
@@ -331,7 +332,7 @@ class Steps:
         if job.task.word == result.word and job.task.doubted_at is None:
             seen = replace(job.task, elapsed=result.elapsed, progress=result.progress)
             return replace(job, task=seen)
-        check_at = self._journal.after(result.check_after or self._policy.check_interval)
+        check_at = self._journal.after(sane_wait(result.check_after) or self._policy.check_interval)
         event = states.ProgressMade(result.word, result.elapsed, result.progress, check_at)
         return await self._journal.commit(job, event)
 

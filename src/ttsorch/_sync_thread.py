@@ -4,7 +4,9 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TypeVar
+from threading import Thread
+from types import TracebackType
+from typing import Literal, TypeAlias, TypeVar
 
 import anyio
 from anyio.from_thread import BlockingPortal
@@ -13,6 +15,49 @@ from ttsorch.errors import InternalError
 from ttsorch.orchestrator import Orchestrator
 
 T = TypeVar("T")
+
+Backend: TypeAlias = Literal["asyncio", "trio"]
+
+
+class LoopThread:
+    """An event loop in a thread of its own, and the way into it: anyio's ``start_blocking_portal``, but that
+    only leaving it ends it. That one also ends it when it is collected, which in the child of a fork waits
+    for ever, since the thread was left behind in the parent."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._portal: Future[BlockingPortal] = Future()
+        self._thread = Thread(target=self._run, args=(backend,), name="ttsorch-loop", daemon=True)
+
+    def __enter__(self) -> BlockingPortal:
+        self._thread.start()
+        return self._portal.result()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        portal = self._portal.result()
+        try:
+            portal.call(portal.stop, exc is not None)
+        except RuntimeError:
+            pass  # the loop has ended by itself
+        finally:
+            self._thread.join()
+
+    def _run(self, backend: Backend) -> None:
+        try:
+            anyio.run(self._serve, backend=backend)
+        except BaseException as error:
+            if self._portal.done():
+                raise
+            self._portal.set_exception(error)
+
+    async def _serve(self) -> None:
+        async with BlockingPortal() as portal:
+            self._portal.set_result(portal)
+            await portal.sleep_until_stopped()
 
 
 class Service:

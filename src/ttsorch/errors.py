@@ -25,6 +25,7 @@ body. ``detail`` is for the operator's log only.
     ├── StorageUnavailable       provider_unavailable  our own database or blob store can't answer
     │   ├── BlobNotFound         validation
     │   ├── BlobExists
+    │   ├── RowUnreadable                          a row is there, and this version can't read it
     │   └── SchemaTooNew
     ├── TaskCancelled            cancelled             the task was cancelled
     ├── IllegalTransition        validation            a task can't take this event in its phase
@@ -32,7 +33,19 @@ body. ``detail`` is for the operator's log only.
     └── InternalError            provider_unavailable  a defect of ours, or of an adapter
 """
 
+import math
 from enum import StrEnum
+
+#: In seconds. Whoever names a longer wait is taken for this one, which every clock can add.
+LONGEST_WAIT = 30 * 24 * 3600.0
+
+
+def sane_wait(seconds: object) -> float | None:
+    """A wait in seconds that somebody else's code named, :data:`LONGEST_WAIT` at most; None for what is none:
+    no number, NaN, endless, or in the past."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return min(seconds, LONGEST_WAIT) if 0 <= seconds < math.inf else None
 
 
 class Category(StrEnum):
@@ -49,7 +62,7 @@ class TtsorchError(Exception):
     """Root of the tree.
 
     ``http_status`` is what a server should answer when the contract's row doesn't say otherwise.
-    ``retry_after`` is in seconds.
+    ``retry_after`` is in seconds; what is no usable wait (:func:`sane_wait`) counts as none.
     """
 
     category: Category = Category.VALIDATION
@@ -73,6 +86,14 @@ class TtsorchError(Exception):
         if http_status is not None:
             self.http_status = http_status
         super().__init__(self.message)
+
+    @property
+    def retry_after(self) -> float | None:
+        return self._retry_after
+
+    @retry_after.setter
+    def retry_after(self, seconds: float | None) -> None:
+        self._retry_after = sane_wait(seconds)
 
 
 class ValidationError(TtsorchError):
@@ -266,6 +287,14 @@ class BlobExists(StorageUnavailable):
 
     default_code = "blob_exists"
     http_status = 409
+
+
+class RowUnreadable(StorageUnavailable):
+    """A row is there, but it is damaged, or a newer ttsorch wrote what this one doesn't know. It is left as
+    it is: once it is mended, or served by the newer version, all is as before. ``detail`` names the row."""
+
+    default_code = "row_unreadable"
+    default_message = "This item can't be read at the moment. Please try again later."
 
 
 class SchemaTooNew(StorageUnavailable):

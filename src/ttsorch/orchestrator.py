@@ -10,7 +10,6 @@ half way: the next tick finds the row and goes on. Three habits carry that:
 * flights: a step that began is out of reach of its caller's cancellation (:mod:`ttsorch._flights`).
 """
 
-import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from copy import copy
@@ -68,6 +67,9 @@ from ttsorch.protocols import (
 )
 
 __all__ = ["Orchestrator", "SweepReport"]
+
+#: In seconds. Longer than that nobody waits, and every clock can add it.
+_LONGEST_PAUSE = 366 * 24 * 3600.0
 
 
 class Orchestrator:
@@ -403,11 +405,13 @@ class Orchestrator:
         there goes on. A pause that lasts longer stays as it is.
 
         Raises:
-            ValidationError: not a positive number of seconds; nothing was written.
+            ValidationError: not a positive number of seconds, or more than a year; nothing was written.
         """
-        if not 0 < seconds < math.inf:
+        if not 0 < seconds <= _LONGEST_PAUSE:
             raise ValidationError(
-                "A pause must last for a positive number of seconds.", field="seconds"
+                "A pause must last for a positive number of seconds, and not more than a year.",
+                code="pause_invalid",
+                field="seconds",
             )
         await self.tasks.pause_provider(provider, seconds=seconds, reason="operator")
 
@@ -455,9 +459,11 @@ class Orchestrator:
             await self._end(job)
             generation = await self.get_generation(generation_id, owner=owner)
         await self.tasks.delete_generation(owner, generation_id)
-        # The row went first: a crash here leaves an orphan for collect_orphans, not a dead link.
-        if generation.audio:
-            await self.blobs.delete(generation.audio.key)
+        # The row went first: a crash here leaves an orphan for collect_orphans, not a dead link. Rows that
+        # came from elsewhere may name what another one names too, or what is another owner's.
+        audio = generation.audio
+        if audio and await self.tasks.unreferenced([audio.key]):
+            await self.blobs.delete(audio.key)
 
     async def builtin_voices(self) -> Sequence[Voice]:
         """The provider's own voices, in a stable order; none when it has no catalog."""

@@ -11,12 +11,11 @@ from contextlib import AbstractAsyncContextManager, ExitStack
 from datetime import datetime
 from threading import Lock
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from anyio.abc import TaskStatus
-from anyio.from_thread import start_blocking_portal
 
-from ttsorch._sync_thread import Running, Service, not_running
+from ttsorch._sync_thread import Backend, LoopThread, Running, Service, not_running
 from ttsorch.errors import InternalError
 from ttsorch.models import (
     Effect,
@@ -63,7 +62,7 @@ class SyncOrchestrator:
         self,
         open: Callable[[], AbstractAsyncContextManager[Orchestrator]],
         *,
-        backend: Literal["asyncio", "trio"] = "asyncio",
+        backend: Backend = "asyncio",
     ) -> None:
         self._open = open
         self._backend = backend
@@ -95,7 +94,7 @@ class SyncOrchestrator:
             if self._running is not None:
                 raise InternalError("The orchestrator is already running.", code="already_running")
             with ExitStack() as thread:
-                portal = thread.enter_context(start_blocking_portal(self._backend))
+                portal = thread.enter_context(LoopThread(self._backend))
                 serving, (orchestrator, service) = portal.start_task(self._serve)
                 self._running = Running(
                     orchestrator, service, portal, serving, thread.pop_all(), os.getpid()
@@ -112,12 +111,8 @@ class SyncOrchestrator:
     def _stop(self, *, in_haste: bool) -> None:
         with self._lifecycle:
             running, self._running = self._running, None
-        if running is None:
-            return
-        if running.process != os.getpid():
-            # The thread was left behind in the parent. Collected as it is, the portal would wait for it.
-            running.portal._event_loop_thread_id = None  # noqa: SLF001
-            return
+        if running is None or running.process != os.getpid():
+            return  # the thread of another process isn't ours to end
         with running.thread:
             # An exception is not thrown into the loop: KeyboardInterrupt would tear it down half way.
             if in_haste:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,31 @@ def test_each_example_speaks(name: str, tmp_path: Path) -> None:
         assert bob.get(f"/api/tasks/{task['task_id']}").status == 404
         for wrong in ("guessed", "\xff"):
             assert Client(port, token=wrong).get("/api/tasks").status == 401
+        assert after_an_early_refusal(port) == [401, 200, 401, 200]
+
+
+def after_an_early_refusal(port: int) -> list[int]:
+    """What is answered on one connection to requests whose bodies nobody read, and to those after them; one
+    of the bodies comes apart from its head."""
+    connection, statuses = HTTPConnection("127.0.0.1", port, timeout=PATIENCE), list[int]()
+    body = b" " * 10_000
+    for apart in (False, True):
+        connection.putrequest("POST", "/api/generate")
+        connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(None if apart else body)
+        if apart:
+            connection.send(body)
+        statuses += [_status(connection)]
+        connection.request("GET", "/api/health")
+        statuses += [_status(connection)]
+    connection.close()
+    return statuses
+
+
+def _status(connection: HTTPConnection) -> int:
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
 
 
 @pytest.mark.parametrize(

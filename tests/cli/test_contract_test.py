@@ -13,6 +13,7 @@ from tests.cli.conftest import Command, Watched, record
 from tests.cli.test_process import TTSORCH
 from tests.conformance.breaking import Breaking, Mutant
 from tests.conformance.serving import TOKENS, serving
+from ttsorch.adapters.asgi import AsgiApp, Receive, Scope, Send
 from ttsorch.cli.contract_command import _watching
 from ttsorch.conformance import Outcome, Result, plan
 from ttsorch.testing.fake_voices import FakeDesigningJobProvider
@@ -219,4 +220,58 @@ def test_what_was_made_is_deleted_when_it_is_stopped() -> None:
 
     assert process.returncode == 130
     assert seen["DELETE"].is_set()
+    assert b"Traceback" not in errors
+
+
+class Holding:
+    """A right server that answers no DELETE: with an error, or, with ``silent``, not at all."""
+
+    def __init__(self, app: AsgiApp, *, silent: bool) -> None:
+        self._app = app
+        self._silent = silent
+        self.polled, self.deleting = threading.Event(), threading.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if str(scope.get("path")).startswith("/api/tasks/"):
+            if scope["method"] == "GET":
+                self.polled.set()
+            if scope["method"] == "DELETE":
+                self.deleting.set()
+                if self._silent:
+                    await receive()
+                    await receive()  # until the client goes
+                    return
+                await send({"type": "http.response.start", "status": 503, "headers": []})
+                await send({"type": "http.response.body", "body": b"no"})
+                return
+        await self._app(scope, receive, send)
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["refused", "silent"])
+def test_what_could_not_be_deleted_is_listed_when_it_is_stopped(silent: bool) -> None:
+    """By its path, so that somebody can delete it. Who does not want to wait for it presses Ctrl-C again, and
+    gets the same list."""
+    servers: list[Holding] = []
+
+    def held(app: AsgiApp) -> Holding:
+        servers.append(Holding(app, silent=silent))
+        return servers[0]
+
+    with serving(FakeJobProvider(checks_until_ready=10**6), held) as address:
+        process = subprocess.Popen(
+            [sys.executable, TTSORCH, "contract-test", address, *GIVEN, "--only", "speech"],
+            stderr=subprocess.PIPE,
+        )
+        assert servers[0].polled.wait(60)
+        process.send_signal(signal.SIGINT)
+        assert servers[0].deleting.wait(60)
+        if silent:
+            process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    listed = [line for line in errors.decode().splitlines() if "not deleted" in line]
+    assert any(line.startswith("ttsorch: not deleted: /api/tasks/") for line in listed)
+    assert any("/api/generations/" in line for line in listed) == silent
+    assert str(TOKENS.owner) not in errors.decode()
     assert b"Traceback" not in errors

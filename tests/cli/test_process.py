@@ -187,7 +187,7 @@ def test_a_terminal_gets_its_cursor_back(
     monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
     monkeypatch.setattr(os, "write", lambda descriptor, data: written.append(data))
     monkeypatch.setattr(os, "_exit", codes.append)
-    _leave(signal.SIGINT, None)
+    _leave(str, signal.SIGINT, None)
     monkeypatch.undo()
 
     assert (b"".join(written), codes) == (shown, [130])

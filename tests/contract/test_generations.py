@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.world import MISSING_ID, SIGNING_KEY, VOICE, World, a_world
 from ttsorch.contract import ContractHandler
-from ttsorch.models import Status
+from ttsorch.models import Job, Status
 from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 
@@ -255,6 +255,30 @@ async def test_deleting_a_generation_removes_its_audio() -> None:
         assert [blob async for blob in world.blobs.list("")] == []
         gone = await world.ask("GET", link)
         assert (gone.status, gone.detail) == (404, "The stored audio is missing.")
+
+
+async def test_deleting_a_generation_keeps_audio_that_another_row_names() -> None:
+    """Rows that came from elsewhere may share a blob, with another owner even: who deletes one line of a
+    history takes nothing from another."""
+    async with a_world() as world:
+        _, hers = await world.finish()
+        link = await world.audio_link(hers)
+        audio = (await world.orchestrator.get_generation(hers, owner="ann")).audio
+        task_id, his = await world.finish(owner="bob")
+        job = await world.orchestrator.get(task_id, owner="bob")
+        assert job.generation is not None
+        shared = Job(
+            replace(job.task, audio=audio, version=job.task.version + 1),
+            replace(job.generation, audio=audio),
+        )
+        assert await world.store.replace(
+            shared.task, shared.generation, expected_version=job.task.version
+        )
+        answer = await world.ask("DELETE", f"/api/generations/{his}", owner="bob")
+        assert answer.status == 200
+        assert (await world.ask("GET", link)).status == 200
+        assert (await world.ask("DELETE", f"/api/generations/{hers}")).status == 200
+        assert (await world.ask("GET", link)).status == 404
 
 
 async def test_deleting_a_generation_cancels_its_active_job() -> None:

@@ -3,15 +3,19 @@ since; another body is a conflict; and nobody pays twice."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.contract.world import MISSING_ID, SIGNING_KEY, VOICE, Answer, Fake, World, a_world
+from tests.orchestrator.world import paused_at
 from ttsorch.contract import ContractHandler
 from ttsorch.errors import Category, ProviderRejected
-from ttsorch.models import Capabilities, ErrorInfo, Limits
+from ttsorch.models import Capabilities, ErrorInfo, Job, Limits, Phase
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fake_voices import FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
@@ -290,3 +294,58 @@ async def test_of_many_different_at_once_one_wins(database: Path | None) -> None
         assert statuses == [200] + [409] * (MANY - 1)
         assert len(await world.jobs()) == 1
         assert world.provider.ledger.submits == 1
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_two_workers_at_once_give_the_same_answer(tmp_path: Path, refused: bool) -> None:
+    """Who repeats a request at another process hears what the provider answers to the first, not that all
+    is well while nobody knows."""
+    database = tmp_path / "tasks.db"
+    provider = FakeJobProvider()
+    begun, go_on = paused_at(provider, "submit")
+    if refused:
+        provider.script.submit.append(ProviderRejected("No.", code="bad_voice"))
+    answers: list[Answer] = []
+    body: dict[str, object] = {"voice_id": VOICE, "text": "Hello."}
+
+    async def ask(world: World) -> None:
+        answers.append(await _ask(world, body))
+
+    async with (
+        a_world(provider, database=database) as here,
+        a_world(provider, database=database) as there,
+        anyio.create_task_group() as group,
+    ):
+        looked, find = anyio.Event(), there.store.get
+
+        async def get(*args: Any, **kwargs: Any) -> Job | None:
+            found = await find(*args, **kwargs)
+            looked.set()
+            return found
+
+        there.store.get = get  # type: ignore[method-assign]
+        group.start_soon(ask, here)
+        await begun.wait()
+        group.start_soon(ask, there)
+        await looked.wait()
+        go_on.set()
+    assert answers == [answers[0]] * 2
+    assert answers[0].status == (502 if refused else 200)
+    assert provider.ledger.submits == 1
+
+
+async def test_a_worker_that_died_while_it_asked_is_not_waited_for(tmp_path: Path) -> None:
+    """Its lease runs out, and nobody will know: the task is under way, and says so."""
+    async with a_world(database=tmp_path / "tasks.db") as world:
+        body: dict[str, object] = {"voice_id": VOICE, "text": "Hello."}
+        first = await _ask(world, body)
+        (job,) = await world.jobs()
+        begun = replace(job.task, phase=Phase.SUBMITTING, ticket=None, version=job.task.version + 1)
+        until = world.clock() + timedelta(seconds=10)
+        begun = replace(begun, lease_until=until, next_action_at=until)
+        assert await world.store.replace(begun, job.generation, expected_version=job.task.version)
+        async with anyio.create_task_group() as group:
+            group.start_soon(_ask, world, body)
+            await anyio.lowlevel.checkpoint()
+            world.clock.advance(11)
+        assert await _ask(world, body) == first

@@ -6,6 +6,7 @@ from tests.contract.world import VOICE, World, a_world
 from ttsorch import states
 from ttsorch.errors import ProviderUnavailable, ResultExpired
 from ttsorch.models import Capabilities, Generation, Limits, Policy
+from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.speech import a_voice
 
@@ -115,3 +116,33 @@ async def test_a_language_that_is_not_offered_is_not_taken_either() -> None:
         for language, status in (("Auto", 200), ("french", 200), ("Klingon", 400)):
             send = {"voice_id": VOICE, "text": "Hello.", "language": language}
             assert (await world.ask("POST", "/api/generate", send=send)).status == status
+
+
+async def test_a_task_that_cannot_be_read_costs_its_owner_nothing_else() -> None:
+    """The lists show the rest; it is not missing, so whoever asks for it is told to come back; and once the
+    sweep has met it, it takes no slot."""
+    async with a_world(FakeJobProvider(), limits=Limits(active_per_owner=2)) as world:
+        store = world.store
+        assert isinstance(store, MemoryTaskStore)
+        odd, _ = await world.generate()
+        store.spoil(odd)
+        known, _ = await world.generate()
+        assert (await world.ask("GET", "/api/tasks?status=all")).only("tasks")["id"] == known
+        history = (await world.ask("GET", "/api/generations")).json["generations"]
+        assert isinstance(history, list)
+        assert len(history) == 2
+        for method, target in (
+            ("GET", f"/api/tasks/{odd}"),
+            ("POST", f"/api/tasks/{odd}/cancel"),
+            ("DELETE", f"/api/tasks/{odd}"),
+        ):
+            told = await world.ask(method, target)
+            assert (told.status, told.json["code"]) == (503, "row_unreadable")
+            assert "retry-after" in told.headers
+            assert odd not in str(told.detail)
+            assert (await world.ask(method, target, owner="ben")).status == 404
+        send = {"voice_id": VOICE, "text": "Next."}
+        assert (await world.ask("POST", "/api/generate", send=send)).status == 409
+        world.clock.advance(LEASE + 1)
+        await world.orchestrator.sweep_once()
+        assert (await world.ask("POST", "/api/generate", send=send)).status == 200

@@ -16,6 +16,7 @@ from ttsorch.errors import (
 )
 from ttsorch.models import Effect, EffectState, Job, Policy, Status
 from ttsorch.orchestrator import Orchestrator
+from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider
 from ttsorch.testing.faults import Fault, FaultPlan
 
@@ -75,6 +76,19 @@ async def test_every_kind_of_end_is_told() -> None:
     assert sorted(book.told) == sorted(
         [f"{cancelled.task.id}.cancelled", f"{failed.task.id}.failed"]
     )
+
+
+async def test_an_effect_that_cannot_be_read_keeps_nobody_from_being_told() -> None:
+    """The others are told by the same sweep."""
+    world, book = World(FakeJobProvider()), Book()
+    store = world.tasks
+    assert isinstance(store, MemoryTaskStore)
+    async with world.running(effects=(book,)) as tts:
+        odd, known = [await _ended(world, tts) for _ in range(2)]
+        store.spoil(f"{odd.task.id}.completed")
+        assert (await tts.sweep_once()).told == 1
+        assert (await tts.sweep_once()).told == 0
+    assert book.told == [f"{known.task.id}.completed"]
 
 
 async def test_without_listeners_nothing_is_owed() -> None:
@@ -146,15 +160,41 @@ async def test_a_refusal_is_final() -> None:
     assert (len(no.told), len(yes.told)) == (0, 1)
 
 
-async def test_a_refusal_stays_final_whatever_else_fails() -> None:
-    """What another listener says after it doesn't bring the effect back."""
+@pytest.mark.parametrize("first", [True, False], ids=["refuses first", "refuses last"])
+async def test_who_refuses_keeps_nobody_from_being_told_again(first: bool) -> None:
+    """A listener that is down for a while is told later, whatever another one thinks of the effect; when it
+    knows, we give up on the other."""
     down = ProviderUnavailable(code="down")
-    world, no, ill = World(FakeJobProvider()), Book("bank", EffectRefused()), Book("mail", down)
-    async with world.running(effects=(no, ill)) as tts:
-        await _ended(world, tts)
+    no, ill = Book("bank", *[EffectRefused()] * 9), Book("mail", down)
+    world, books = World(FakeJobProvider()), (no, ill) if first else (ill, no)
+    async with world.running(effects=books) as tts:
+        job = await _ended(world, tts)
         await tts.sweep_once()
+        (owed,) = await _effects(world, EffectState.OWED)
+        assert (owed.told, owed.attempts) == ((), 1)
+        world.clock.advance(10_000_000)
+        assert (await tts.sweep_once()).told == 1
+        assert ill.told == [f"{job.task.id}.completed"]
         (effect,) = await tts.list_effects()
-    assert (effect.told, effect.error, effect.due_at) == ((), "down", None)
+        world.clock.advance(10_000_000)
+        assert (await tts.sweep_once()).told == 0
+    assert (effect.told, effect.error, effect.due_at) == (("mail",), "effect_refused", None)
+    assert no.told == []
+
+
+async def test_a_refusal_beside_one_who_never_answers_ends_too() -> None:
+    """After the last wait, as ever."""
+    tries = len(POLICY.effect_waits) + 1
+    world = World(FakeJobProvider())
+    down = ProviderUnavailable(code="down")
+    books = Book("bank", *[EffectRefused()] * tries), Book("mail", *[down] * tries)
+    async with world.running(effects=books) as tts:
+        await _ended(world, tts)
+        for _ in range(tries):
+            await tts.sweep_once()
+            world.clock.advance(1_000_000)
+        (effect,) = await tts.list_effects()
+    assert (effect.state, effect.attempts, effect.due_at) == (EffectState.GAVE_UP, tries, None)
 
 
 async def test_a_listener_that_hangs_is_left() -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import anyio
 import pytest
@@ -17,9 +18,11 @@ from tests.orchestrator.world import (
     paused_at,
     polled_to_the_end,
 )
-from ttsorch import states
+from ttsorch import _announcer, states
 from ttsorch._announcer import Announcer
 from ttsorch.errors import (
+    LONGEST_WAIT,
+    Category,
     InternalError,
     NotFound,
     ProviderUnavailable,
@@ -29,7 +32,10 @@ from ttsorch.models import (
     Accepted,
     Attempt,
     BlobInfo,
+    CheckResult,
     Effect,
+    ErrorInfo,
+    Failed,
     Generation,
     Job,
     JsonValue,
@@ -43,6 +49,8 @@ from ttsorch.models import (
     Ticket,
     Transition,
 )
+from ttsorch.store.sqlite import SqliteTaskStore
+from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJobProvider, lost_reply
 from ttsorch.testing.speech import a_request
 
@@ -295,6 +303,33 @@ class _Mapping(dict[str, JsonValue]):
     """Not exactly a dict."""
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"], ids=["NUL", "surrogate"])
+async def test_what_a_vendor_says_is_kept_as_far_as_a_database_can(
+    tmp_path: Path, odd: str
+) -> None:
+    """A word or a sentence with what can't be stored costs nobody the answer it came with."""
+    clock = ManualClock()
+    store = await SqliteTaskStore.open(tmp_path / "t.db", clock=clock)
+    provider = FakeJobProvider()
+    world = World(provider, clock=clock, store=store)
+    failure = ErrorInfo(Category.PROVIDER_REJECTED, "too_loud", odd)
+    answers: list[CheckResult] = [Running(odd), Failed(failure)]
+
+    async def check(ticket: Ticket) -> CheckResult:
+        return answers.pop(0)
+
+    provider.check = check  # type: ignore[method-assign]
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        job = await tts.step(job.task.id, owner=OWNER)
+        assert (await world.stored(job)).task.word == "a\N{REPLACEMENT CHARACTER}b"
+        ended = await world.stored(await tts.step(job.task.id, owner=OWNER))
+    assert ended.task.error == replace(failure, message="a\N{REPLACEMENT CHARACTER}b")
+    assert ended.generation is not None
+    assert ended.generation.error_message == "a\N{REPLACEMENT CHARACTER}b"
+    await store.aclose()
+
+
 # --- listeners ----------------------------------------------------------------------------------------
 
 
@@ -317,6 +352,34 @@ async def test_an_announcer_that_was_never_opened_can_be_closed() -> None:
     async with world.running() as tts:
         announcer.announce(None, await world.submitted(tts))
     announcer.close()
+
+
+async def test_a_listener_that_never_comes_back_does_not_fill_the_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What doesn't fit into the queue is never told, and the log says so, once."""
+    monkeypatch.setattr(_announcer, "_MOST_WAITING", 2)
+    begun, go_on, heard = anyio.Event(), anyio.Event(), list[Transition]()
+
+    async def slow(transition: Transition) -> None:
+        heard.append(transition)
+        begun.set()
+        await go_on.wait()
+
+    world = World(FakeDirectProvider())
+    async with world.running(listeners=(slow,)) as tts:
+        await world.submitted(tts)
+        await begun.wait()
+        for _ in range(6):
+            await world.submitted(tts)
+        assert caplog.text.count("transitions are not told") == 1
+        go_on.set()
+        with anyio.fail_after(10):
+            while len(heard) < 3:
+                await anyio.lowlevel.checkpoint()
+        await world.submitted(tts)
+    assert len(heard) == 4
+    assert caplog.text.count("transitions are not told") == 1
 
 
 async def test_a_listener_may_use_the_orchestrator() -> None:
@@ -600,7 +663,7 @@ async def test_a_vendor_cannot_put_a_task_off_beyond_its_deadline(seconds: float
         job = await tts.poll_once((await world.submitted(tts)).task.id, owner=OWNER)
     assert job.task.error is not None
     assert (job.task.status, job.task.error.code) == (Status.FAILED, "busy")
-    assert job.task.error.retry_after == seconds
+    assert job.task.error.retry_after == min(seconds, LONGEST_WAIT)
 
 
 class SlowProvider(FakeJobProvider):

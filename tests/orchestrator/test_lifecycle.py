@@ -1,6 +1,8 @@
 """The main road: submit, poll, finalize, history; over job providers and direct ones."""
 
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import cast
 
@@ -23,18 +25,23 @@ from ttsorch.errors import (
     IdempotencyConflict,
     InternalError,
     NotFound,
+    NotReady,
     ProviderRejected,
     ProviderUnavailable,
     ValidationError,
 )
 from ttsorch.models import (
+    AudioStream,
+    Envelope,
     ErrorInfo,
     Job,
     Limits,
     Phase,
     Policy,
+    Ready,
     SpeechRequest,
     Status,
+    Ticket,
     Transition,
 )
 from ttsorch.orchestrator import Orchestrator
@@ -670,3 +677,33 @@ def test_a_limit_that_takes_nothing_in_is_refused(field: str) -> None:
     """Whoever means "no limit" says None."""
     with pytest.raises(ConfigurationError):
         Limits(**{field: 0})
+
+
+async def test_an_expiry_without_a_time_zone_costs_nobody_what_was_paid_for() -> None:
+    """An adapter that forgot it means UTC; a defect in the step after the call would lose the speech."""
+    world = World(FakeJobProvider(checks_until_ready=0))
+    naive = datetime(2030, 1, 1)  # noqa: DTZ001 - what this is about
+    envelope: Envelope = {"url": "https://vendor.example/1"}
+
+    async def check(ticket: Ticket) -> Ready:
+        return Ready(envelope, expires_at=naive)
+
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(world.provider, "check", check)
+            patch.setattr(world.provider, "fetch", _NeverThere)
+            job = await tts.step(job.task.id, owner=OWNER)
+    assert job.task.phase is Phase.READY
+    assert job.task.result_expires_at == naive.replace(tzinfo=UTC)
+
+
+class _NeverThere(AbstractAsyncContextManager[AudioStream]):
+    def __init__(self, envelope: Envelope) -> None:
+        pass
+
+    async def __aenter__(self) -> AudioStream:
+        raise NotReady
+
+    async def __aexit__(self, *error: object) -> None:
+        pass

@@ -1,5 +1,6 @@
 """A vendor that asks one worker for a wait is left alone by all of them, until then and no longer."""
 
+import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,7 +27,7 @@ from ttsorch.errors import (
     StorageUnavailable,
     ValidationError,
 )
-from ttsorch.models import Job, OnUnknown, Pause, Phase, Status
+from ttsorch.models import Job, OnUnknown, Pause, Phase, Running, Status, Ticket
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.store.sqlite import SqliteTaskStore
 from ttsorch.testing.clock import ManualClock
@@ -277,7 +278,7 @@ async def test_operators_pause_and_end_pauses() -> None:
         assert completed(await polled_to_the_end(tts, await world.submitted(tts)))
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan"), 1e12, 1e300])
 async def test_a_pause_needs_a_length(seconds: float) -> None:
     """Nothing is written otherwise."""
     world = World(FakeJobProvider())
@@ -457,3 +458,42 @@ async def test_a_crash_anywhere_around_a_pause_loses_nothing(direct: bool) -> No
             break
     assert not plan.struck
     assert place > 4
+
+
+# --- waits that are none ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -math.inf, -5.0])
+async def test_a_wait_that_is_none_is_answered_with_our_own(seconds: float) -> None:
+    """A host's adapter may name nonsense: no pause begins, and the task is tried again as if it had named
+    nothing."""
+    world = World(FakeDirectProvider())
+    async with world.running() as tts:
+        job = await turned_away(world, tts, seconds)
+        assert job.task.phase is Phase.QUEUED
+        assert job.task.next_action_at is not None
+        wait = (job.task.next_action_at - world.clock()).total_seconds()
+        assert wait == POLICY.submit_backoff
+        assert await world.tasks.list_pauses() == []
+        world.clock.advance(wait)
+        assert completed(await polled_to_the_end(tts, job))
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -5.0])
+async def test_a_job_is_checked_as_often_as_ever_where_a_wait_is_none(
+    seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same of the moment that a provider names for the next check."""
+    world = World(FakeJobProvider())
+
+    async def check(ticket: Ticket) -> Running:
+        return Running("odd", check_after=seconds)
+
+    monkeypatch.setattr(world.provider, "check", check)
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        job = await tts.step(job.task.id, owner=OWNER)
+        assert (job.task.phase, job.task.word) == (Phase.RUNNING, "odd")
+        assert job.task.next_action_at is not None
+        wait = (job.task.next_action_at - world.clock()).total_seconds()
+        assert wait == POLICY.check_interval

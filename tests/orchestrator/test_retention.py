@@ -28,6 +28,7 @@ from ttsorch.errors import (
 )
 from ttsorch.models import Generation, Job, PurgeReport, Status, Task, TaskKind, Voice
 from ttsorch.orchestrator import Orchestrator
+from ttsorch.store.memory import MemoryTaskStore
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, FakeJob, FakeJobProvider
 from ttsorch.testing.faults import Fault, FaultPlan
@@ -473,6 +474,22 @@ async def test_speech_is_left_while_a_task_may_be_about_to_name_it() -> None:
         world.clock.advance(60)
         assert (await tts.purge_owner(OWNER)).done
     assert await world.blob_keys() == []
+
+
+async def test_speech_is_left_while_a_task_that_cannot_be_read_may_be_about_to_name_it() -> None:
+    """A newer version may be at it: its owner is erased but for that, and the purge says so."""
+    world = World(FakeJobProvider())
+    store = world.tasks
+    assert isinstance(store, MemoryTaskStore)
+    async with world.running() as tts:
+        await spoken(tts)
+        odd = await world.submitted(tts)
+        store.spoil(odd.task.id)
+        key = await put(world, audio_key(OWNER, odd.task.generation_id or "", 3, "wav"))
+        report = await tts.purge_owner(OWNER)
+        assert (report.tasks, report.tasks_left, report.done) == (1, 1, False)
+        assert (report.blobs, report.blobs_left) == (1, 1)
+    assert await world.blob_keys() == [key]
 
 
 async def test_one_task_that_cannot_be_ended_holds_up_no_other(

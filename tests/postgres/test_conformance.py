@@ -7,11 +7,13 @@ import pytest
 
 from tests.postgres.conftest import check_nothing_is_left
 from tests.postgres.server import Server
+from tests.store.damage import DAMAGE
 from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store import TaskStoreSuite
 from ttsorch.testing.task_store_jobs import Advance
 from ttsorch.testing.task_store_leases import LeaseCases
+from ttsorch.testing.task_store_unreadable import Kind, Spoil, UnreadableRowsSuite
 from ttsorch.testing.voice_store import VoiceStoreSuite
 
 
@@ -21,6 +23,18 @@ class TestPostgres(TaskStoreSuite):
 
 class TestPostgresVoices(VoiceStoreSuite):
     """As above."""
+
+
+class TestPostgresUnreadable(UnreadableRowsSuite):
+    """Damaged by somebody else's connection."""
+
+    @pytest.fixture
+    def spoil(self, server: Server, database: str) -> Spoil:
+        async def spoil(kind: Kind, id: str) -> None:
+            statement = DAMAGE[kind].format(schema="ttsorch.").replace("?", "%s")
+            server.ask(database, statement, id)
+
+        return spoil
 
 
 class TestPostgresOnItsOwnClock(LeaseCases):

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.postgres.server import Server, locked
+from ttsorch.errors import RowUnreadable
 from ttsorch.store import postgres
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.task_store_jobs import (
@@ -95,6 +96,23 @@ async def test_a_row_of_a_newer_version_does_not_hide_the_others(
     assert ids(await workers[0].claim_due(limit=5, hold_seconds=60)) == [known.task.id]
     (stuck,) = await workers[0].list_stuck()
     assert (stuck.id, stuck.phase, stuck.reason) == (strange.task.id, "dreaming", "unreadable")
+
+
+async def test_a_row_that_becomes_unreadable_meanwhile_does_not_stop_the_sweep(
+    server: Server, database: str, workers: list[PostgresTaskStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the statement that claimed it and the one that reads it again, for its generation is of another
+    moment: the batch is handed out."""
+    odd, known = [await stored(workers[0], new_job(workers[0].now())) for _ in range(2)]
+    change = "UPDATE ttsorch.generations SET status = 'completed' WHERE task_id = %s"
+    server.ask(database, change, odd.task.id)
+
+    async def get(*args: object, **kwargs: object) -> None:
+        raise RowUnreadable
+
+    monkeypatch.setattr(workers[0], "get", get)
+    due = await workers[0].claim_due(limit=5, hold_seconds=60)
+    assert sorted(ids(due)) == sorted(ids([odd, known]))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 import mimetypes
+import sys
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from ttsorch.cli.options import Json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ttsorch.conformance import Clip, Plan, Report, Settings, Tokens
+    from ttsorch.conformance import Clip, Plan, Remains, Report, Settings, Tokens
     from ttsorch.conformance.running import Watch
 
 Token = Annotated[
@@ -105,14 +106,24 @@ async def _run(
 ) -> "Report":
     """
     Raises:
-        Stopped: by a signal; what the cases had made was deleted first.
+        Stopped: by a signal; what the cases had made was deleted first, or else is listed.
     """
     from ttsorch.cli.stopping import Stoppable, Stopped
-    from ttsorch.conformance import run_contract
+    from ttsorch.conformance import Remains, run_contract
 
-    with Stoppable() as signals:
-        return await run_contract(url, tokens, what=what, settings=settings, watch=watch)
+    remains = Remains()
+    with Stoppable(last_words=lambda: _not_deleted(remains)) as signals:
+        return await run_contract(
+            url, tokens, what=what, settings=settings, watch=watch, remains=remains
+        )
+    sys.stderr.write(_not_deleted(remains))
     raise Stopped(signals.number)
+
+
+def _not_deleted(remains: "Remains") -> str:
+    from ttsorch.cli.wording import plain
+
+    return "".join(f"ttsorch: not deleted: {plain(path)}\n" for path in remains.paths())
 
 
 def _named(listed: str) -> list[str]:
@@ -144,8 +155,6 @@ def _read_clip(path: str, transcript: str) -> "Clip":
 @contextmanager
 def _watching(what: "Plan") -> "Iterator[Watch]":
     """Say what it may cost, before it does; then count along for who watches."""
-    import sys
-
     from ttsorch.cli.reports import complain
 
     complain(what.in_words())

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType, TracebackType
 
 import anyio
@@ -23,14 +25,15 @@ class Stopped(Exception):
 class Stoppable:
     """A context manager: the first SIGINT or SIGTERM cancels what runs inside, and only that. What comes
     after the block then winds up, and raises :class:`Stopped` in the end. A second signal ends the
-    process at once.
+    process at once, with ``last_words`` on standard error.
 
     The orchestrator must be opened outside: cancelled itself, it could not even cancel a job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_words: Callable[[], str] = str) -> None:
         #: The signal that came.
         self.number = 0
+        self._last_words = last_words
         self._loop = asyncio.get_running_loop()
         self._scope = anyio.CancelScope()
         # A shell starts background commands with SIGINT ignored; that stays as it is.
@@ -60,7 +63,7 @@ class Stoppable:
         self.number = number
         self._restore()
         for each in self._numbers:
-            signal.signal(each, _leave)
+            signal.signal(each, partial(_leave, self._last_words))
         self._scope.cancel()
 
     def _restore(self) -> None:
@@ -68,8 +71,11 @@ class Stoppable:
             self._loop.remove_signal_handler(number)
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
+def _leave(last_words: Callable[[], str], number: int, frame: FrameType | None) -> None:
     # Not by an exception: in the middle of an event loop it would come out as a page of tracebacks.
-    if sys.stderr.isatty():
-        os.write(sys.stderr.fileno(), _SHOW_CURSOR)
-    os._exit(128 + number)
+    try:
+        if sys.stderr.isatty():
+            os.write(sys.stderr.fileno(), _SHOW_CURSOR)
+        os.write(sys.stderr.fileno(), last_words().encode())
+    finally:
+        os._exit(128 + number)

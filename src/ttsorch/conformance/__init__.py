@@ -13,7 +13,7 @@ from ttsorch.conformance.payloads import Clip
 from ttsorch.conformance.planning import Plan, plan
 from ttsorch.conformance.probing import Tokens, Unreachable
 from ttsorch.conformance.report import Difference, Outcome, Report, Result
-from ttsorch.conformance.running import Settings, run_contract
+from ttsorch.conformance.running import Remains, Settings, run_contract
 from ttsorch.conformance.schema import Case, Cost, Theme
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "run_contract",
     "Tokens",
     "Settings",
+    "Remains",
     "Clip",
     "Plan",
     "plan",

@@ -20,8 +20,9 @@ from ttsorch.conformance.templates import Unknown, filled_path
 
 #: After so many cases in a row without an answer, the server is gone.
 _MOST_SILENT = 3
-#: In seconds, for everything that is to be deleted.
+#: In seconds, for everything that is to be deleted; and where somebody waits for the run to stop.
 _CLEANUP_SECONDS = 60.0
+_CLEANUP_OF_A_STOPPED_RUN_SECONDS = 10.0
 #: A deletion that found nothing has nothing left to do.
 _GONE = frozenset({200, 204, 404})
 #: What makes a voice to speak with, where a server has none.
@@ -53,6 +54,21 @@ class Settings:
     clip: Clip | None = None
 
 
+class Remains:
+    """What a run has made at the server and not deleted, or not yet: for who stops it, and gets no report."""
+
+    def __init__(self) -> None:
+        self._look: Callable[[], tuple[str, ...]] = tuple
+
+    def paths(self) -> tuple[str, ...]:
+        """Newest first; each is to be sent a DELETE."""
+        return self._look()
+
+    def look(self, paths: Callable[[], tuple[str, ...]]) -> None:
+        """For the run: where to look."""
+        self._look = paths
+
+
 async def run_contract(
     url: str,
     tokens: Tokens | None = None,
@@ -60,8 +76,10 @@ async def run_contract(
     what: Plan | None = None,
     settings: Settings | None = None,
     watch: Watch = lambda result: None,
+    remains: Remains | None = None,
 ) -> Report:
-    """Check the server at ``url`` against the v1 contract.
+    """Check the server at ``url`` against the v1 contract. Cancelled, it still deletes what it has made, as
+    far as that can be done in ten seconds; ``remains`` has what is left.
 
     Raises:
         ValidationError: the URL or a token can't be used, or the server doesn't know the token.
@@ -80,11 +98,15 @@ async def run_contract(
             clip=settings.clip,
         )
         run = _Run(what or plan(), carrier, watch)
+        if remains is not None:
+            remains.look(run.remaining)
+        seconds = _CLEANUP_OF_A_STOPPED_RUN_SECONDS
         try:
             await run.all()
+            seconds = _CLEANUP_SECONDS
         finally:
-            left = await run.clean_up()
-        return Report(base, tuple(run.results.values()), left)
+            await run.clean_up(seconds)
+        return Report(base, tuple(run.results.values()), run.remaining())
 
 
 class _Run:
@@ -101,6 +123,7 @@ class _Run:
         }
         self._silent_in_a_row = 0
         self._begun: list[Case] = []
+        self._deleted: set[str] = set()
         self.results: dict[str, Result] = {}
 
     async def all(self) -> None:
@@ -202,32 +225,35 @@ class _Run:
         here, there = urlsplit(self._carrier.base), urlsplit(link)
         return (here.scheme, here.netloc) != (there.scheme, there.netloc)
 
-    async def clean_up(self) -> tuple[str, ...]:
-        """Delete what the cases made, newest first; names what could not be."""
-        left: list[str] = []
-        paths = [path for case in reversed(self._begun) for path in case.cleanup]
-        with anyio.CancelScope(shield=True), anyio.move_on_after(_CLEANUP_SECONDS) as patience:
-            while paths:
-                await self._delete(paths.pop(0), left)
-        if patience.cancelled_caught:
-            left += paths
-        return tuple(left)
+    def remaining(self) -> tuple[str, ...]:
+        """What the cases have made and nobody has deleted, newest first."""
+        templates = (path for case in reversed(self._begun) for path in case.cleanup)
+        made = (self._filled(path) for path in templates)
+        return tuple(path for path in made if path is not None and path not in self._deleted)
 
-    async def _delete(self, path: str, left: list[str]) -> None:
-        carrier = self._carrier
+    def _filled(self, path: str) -> str | None:
+        """None if it was never made."""
         try:
-            filled = filled_path(path, carrier.values)
+            return filled_path(path, self._carrier.values)
         except Unknown:
-            return
+            return None
+
+    async def clean_up(self, seconds: float) -> None:
+        """Delete what the cases made, newest first, as long as there is time."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(seconds):
+            for path in self.remaining():
+                await self._delete(path)
+
+    async def _delete(self, path: str) -> None:
+        carrier = self._carrier
         token = carrier.tokens.owner
         headers = {"authorization": f"Bearer {token}"} if token else {}
         try:
-            answer = await carrier.client.ask("DELETE", carrier.base + filled, headers)
+            answer = await carrier.client.ask("DELETE", carrier.base + path, headers)
         except NoAnswer:
-            left.append(filled)
             return
-        if answer.status not in _GONE:
-            left.append(filled)
+        if answer.status in _GONE:
+            self._deleted.add(path)
 
 
 def _ended(result: Result, outcome: Outcome, reason: str) -> Result:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -40,6 +40,7 @@ class Ready:
 
     ``voice`` is the voice that this call made, if it was asked to make one. ``receipt`` is what the
     provider says about its bill (request id, usage), kept on the row for good: it holds no secret.
+    ``expires_at`` without a time zone is taken as UTC: what was paid for is not lost over that.
     """
 
     envelope: Envelope | None = field(default=None, repr=False)
@@ -47,6 +48,10 @@ class Ready:
     expires_at: datetime | None = None
     voice: ProviderVoice | None = None
     receipt: Mapping[str, JsonValue] | None = None
+
+    def __post_init__(self) -> None:
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            object.__setattr__(self, "expires_at", self.expires_at.replace(tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,7 @@
 
 from typing import Protocol
 
-from ttsorch.models import (
-    Effect,
-    Job,
-    Transition,
-)
+from ttsorch.models import Effect, Job, Transition
 
 
 class Listener(Protocol):
@@ -30,7 +26,8 @@ class EffectListener(Protocol):
         ``job.generation`` is None when its user has deleted it meanwhile.
 
         Raises:
-            EffectRefused: there is no sense in telling this listener again.
+            EffectRefused: there is no sense in telling this listener again. It may be told all the same
+                while another one is still to be told.
             Anything else: it is told again later, until ``policy.effect_waits`` are over.
         """
         ...

@@ -27,6 +27,11 @@ class TaskStore(Protocol):
     The owner is in the condition of every read and write that takes one, so that another owner's row
     looks exactly like a missing one. A task and its generation are written in one transaction, always.
     Every method can be run again with the same arguments after its answer was lost.
+
+    A row that this version can't read (it is damaged, or a newer version wrote it) hides no other: listings
+    leave it out, without a shorter page; whoever asks for it by its id or key is told by
+    :class:`~ttsorch.errors.RowUnreadable`; its id is logged. Once :meth:`claim_due` has put it aside, it
+    counts no more against limits of what is active.
     """
 
     def now(self) -> datetime:
@@ -148,7 +153,7 @@ class TaskStore(Protocol):
     async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
         """Up to ``limit`` effects whose ``due_at`` has passed, earliest first. Each one's ``due_at`` is
         pushed ``hold_seconds`` on in the same transaction, so that no two callers get the same one at
-        once."""
+        once. One that can't be read is pushed on by 600 seconds instead, and logged."""
         ...
 
     async def write_effect(self, effect: Effect) -> bool:

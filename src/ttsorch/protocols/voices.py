@@ -2,15 +2,12 @@
 
 from typing import Protocol
 
-from ttsorch.models import (
-    Page,
-    Voice,
-    VoiceSource,
-)
+from ttsorch.models import Page, Voice, VoiceSource
 
 
 class VoiceStore(Protocol):
-    """The owners' own voices. One class per database is both this and a :class:`TaskStore`."""
+    """The owners' own voices. One class per database is both this and a :class:`.TaskStore`; of rows that
+    can't be read the same is true."""
 
     async def add_voice(self, voice: Voice, *, of_task: str | None = None) -> bool:
         """Insert a voice; False if its id is taken, whoever has it. With ``of_task`` only if its owner still

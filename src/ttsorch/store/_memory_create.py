@@ -4,7 +4,7 @@ from datetime import datetime
 
 from ttsorch.errors import ActiveJobLimit, ProviderBusy, SubmitRateLimit
 from ttsorch.models import Limits, Task, TaskKind
-from ttsorch.store._limits import LIMIT_WINDOW
+from ttsorch.store._limits import LIMIT_WINDOW, UNREADABLE
 from ttsorch.store._memory_rows import Rows
 
 
@@ -21,7 +21,7 @@ def earlier(rows: Rows, task: Task) -> Task | None:
 
 def check_limits(rows: Rows, task: Task, limits: Limits, now: datetime) -> None:
     counted = [each for each in rows.tasks.values() if each.kind is not TaskKind.CLONE]
-    active = [each for each in counted if not each.status.terminal]
+    active = [each for each in counted if _takes_a_slot(rows, each)]
     most = limits.active_per_owner
     if most is not None and sum(each.owner == task.owner for each in active) >= most:
         raise ActiveJobLimit
@@ -33,6 +33,11 @@ def check_limits(rows: Rows, task: Task, limits: Limits, now: datetime) -> None:
     most = limits.in_flight_per_provider
     if most is not None and sum(each.provider == task.provider for each in active) >= most:
         raise busy(rows, task, now)
+
+
+def _takes_a_slot(rows: Rows, task: Task) -> bool:
+    _, failure = rows.failures.get(task.id, (0, ""))
+    return not task.status.terminal and failure != UNREADABLE
 
 
 def busy(rows: Rows, task: Task, now: datetime) -> ProviderBusy:

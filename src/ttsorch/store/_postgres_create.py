@@ -8,6 +8,7 @@ from ttsorch.store._limits import LIMIT_WINDOW
 from ttsorch.store._postgres_pool import PostgresPool
 from ttsorch.store._postgres_rows import as_stored, duration, job_from_row, job_to_values
 from ttsorch.store._rows import Column, Row
+from ttsorch.store._unreadable import read_one
 
 
 async def create_job(
@@ -27,7 +28,7 @@ async def create_job(
         return Job(as_stored(values, created), generation)
     earlier = await pool.run("earlier_job", values)
     if earlier:
-        return job_from_row(earlier[0])
+        return read_one(earlier[0], job_from_row, "task")
     _raise_refusal(created)
     raise StorageUnavailable(detail="the id is taken")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ttsorch.models import Job
+from ttsorch.models import Effect, Job
 from ttsorch.store._limits import (
     LOOKS_FOR_DUE,
     PAUSE_SPREAD_SECONDS,
@@ -11,7 +11,8 @@ from ttsorch.store._limits import (
 )
 from ttsorch.store._postgres_pool import PostgresPool
 from ttsorch.store._postgres_rows import duration, items_of, job_from_row
-from ttsorch.store._rows import read_or_none
+from ttsorch.store._rows import effect_from_row
+from ttsorch.store._unreadable import read_all, read_or_none
 
 
 async def claim_due_jobs(
@@ -39,6 +40,25 @@ async def claim_due_jobs(
         if len(found) == limit or all_seen:
             break  # else others took what we looked at, or it is not for now, and more may be due behind
     return list(found.values())
+
+
+async def claim_due_effects(
+    pool: PostgresPool, *, limit: int, hold_seconds: float
+) -> Sequence[Effect]:
+    """See :meth:`~ttsorch.protocols.TaskStore.claim_effects`."""
+    effects: list[Effect] = []
+    for _ in range(LOOKS_FOR_DUE):
+        left = limit - len(effects)
+        rows = await pool.run("claim_effects", {"limit": left, "hold": duration(hold_seconds)})
+        readable = read_all(rows, effect_from_row, "effect", id="key")
+        effects += readable
+        odd = {row["key"] for row in rows} - {effect.key for effect in readable}
+        if odd:
+            longest = duration(UNREADABLE_HOLD_SECONDS)
+            await pool.run("put_effects_aside", {"keys": list(odd), "hold": longest})
+        if not odd or len(effects) == limit:
+            break  # else others may be due behind what can't be read
+    return effects
 
 
 async def _put_aside(pool: PostgresPool, task_id: str, hold_seconds: float) -> None:

@@ -5,8 +5,7 @@ JSON text. Text, not a database's own JSON type, because what a vendor sends may
 """
 
 import json
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -17,7 +16,6 @@ from ttsorch.models import (
     EffectState,
     ErrorInfo,
     Generation,
-    Job,
     JsonValue,
     Pause,
     Phase,
@@ -34,18 +32,7 @@ Column: TypeAlias = str | int | float | None
 #: A row as a driver hands it over; the schema vouches for the types.
 Row: TypeAlias = Mapping[str, Any]
 
-logger = logging.getLogger("ttsorch")
-
 _ERROR_FIELDS = frozenset(field.name for field in fields(ErrorInfo))
-#: What comes of reading what nobody wrote so: no JSON, another shape, a word or a time that doesn't exist.
-_UNREADABLE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -146,19 +133,6 @@ def task_from_row(row: Row) -> Task:
         completed_at=_read_time(row["completed_at"]),
         deleted_at=_read_time(row["deleted_at"]),
     )
-
-
-def read_or_none(row: Row, read: Callable[[Row], Job]) -> Job | None:
-    """The job of a task's row, or None where this version can't read it: it is damaged, or a newer version
-    wrote what this one doesn't know. Such a row must not hide its neighbours from the sweep.
-
-    Only the error's name is logged: its message may quote what the row holds."""
-    try:
-        return read(row)
-    except _UNREADABLE as error:
-        name = type(error).__name__
-        logger.warning("task %s can't be read (%s) and is put aside", row["id"], name)
-        return None
 
 
 def stuck_from_row(row: Row) -> StuckTask:

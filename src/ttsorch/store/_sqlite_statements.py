@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -35,7 +35,6 @@ from ttsorch.store._rows import (
     generation_from_row,
     generation_to_row,
     pause_from_row,
-    read_or_none,
     stuck_from_row,
     task_from_row,
     task_to_row,
@@ -43,6 +42,7 @@ from ttsorch.store._rows import (
     voice_to_row,
 )
 from ttsorch.store._sql import queries
+from ttsorch.store._unreadable import larger, read_all, read_one, read_or_none
 
 _SQL = queries("sqlite.sql")
 
@@ -63,8 +63,8 @@ def create(
     lease_until: datetime | None,
 ) -> Job:
     row = task_to_row(task)
-    if earlier := _rows(db, "earlier_task", row):
-        return _jobs(db, earlier)[0]
+    if earlier := _job_or_none(db, _rows(db, "earlier_task", row)):
+        return earlier
     if task.kind is not TaskKind.CLONE:
         _check_limits(db, row, limits, now)
     row["now"] = to_microseconds(now)
@@ -206,12 +206,18 @@ def list_tasks(
     before: tuple[datetime, str] | None,
     limit: int,
 ) -> Sequence[Job]:
-    wanted: dict[str, Column] = {"owner": owner, "active": active, "kind": kind, "limit": limit}
-    if before is None:
-        return _jobs(db, _rows(db, "list_tasks", wanted))
-    created_at, task_id = before
-    wanted |= {"before_created_at": to_microseconds(created_at), "before_id": task_id}
-    return _jobs(db, _rows(db, "list_tasks_before", wanted))
+    wanted: dict[str, Column] = {"owner": owner, "active": active, "kind": kind}
+    if before is not None:
+        start = to_microseconds(before[0]), before[1]
+        wanted |= {"before_created_at": start[0], "before_id": start[1]}
+
+    def page(size: int, last: Row | None) -> Sequence[Row]:
+        if last is not None:
+            wanted.update(before_created_at=last["created_at"], before_id=last["id"])
+        name = "list_tasks_before" if "before_id" in wanted else "list_tasks"
+        return _rows(db, name, {**wanted, "limit": size})
+
+    return _listed(db, page, limit)
 
 
 def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequence[Job]:
@@ -219,8 +225,11 @@ def list_unknown(db: sqlite3.Connection, *, now: datetime, limit: int) -> Sequen
 
 
 def list_unsettled(db: sqlite3.Connection, owner: str, *, after: str, limit: int) -> Sequence[Job]:
-    wanted: dict[str, Column] = {"owner": owner, "after": after, "limit": limit}
-    return _jobs(db, _rows(db, "list_unsettled", wanted))
+    def page(size: int, last: Row | None) -> Sequence[Row]:
+        start = after if last is None else last["id"]
+        return _rows(db, "list_unsettled", {"owner": owner, "after": start, "limit": size})
+
+    return _listed(db, page, limit)
 
 
 def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime) -> bool:
@@ -233,12 +242,26 @@ def hide_task(db: sqlite3.Connection, owner: str, task_id: str, *, now: datetime
 def claim_effects(
     db: sqlite3.Connection, *, now: datetime, hold: timedelta, limit: int
 ) -> Sequence[Effect]:
-    until = to_microseconds(now + hold)
-    rows = _rows(db, "due_effects", {"now": to_microseconds(now), "limit": limit})
-    if rows:
-        keys = json.dumps([row["key"] for row in rows])
-        db.execute(_SQL["hold_effects"], {"until": until, "keys": keys})
-    return [effect_from_row({**row, "due_at": until}) for row in rows]
+    effects: list[Effect] = []
+    for _ in range(LOOKS_FOR_DUE):
+        left = limit - len(effects)
+        rows = _rows(db, "due_effects", {"now": to_microseconds(now), "limit": left})
+        until = to_microseconds(now + hold)
+        held = [{**row, "due_at": until} for row in rows]
+        readable = read_all(held, effect_from_row, "effect", id="key")
+        known = {effect.key for effect in readable}
+        _hold_effects(db, known, until)
+        aside = now + timedelta(seconds=UNREADABLE_HOLD_SECONDS)
+        _hold_effects(db, {row["key"] for row in rows} - known, to_microseconds(aside))
+        effects += readable
+        if len(rows) < left or len(effects) == limit:
+            break  # else some of it can't be read, and others may be due behind
+    return effects
+
+
+def _hold_effects(db: sqlite3.Connection, keys: Collection[str], until: int) -> None:
+    if keys:
+        db.execute(_SQL["hold_effects"], {"until": until, "keys": json.dumps(list(keys))})
 
 
 def write_effect(db: sqlite3.Connection, effect: Effect) -> bool:
@@ -247,7 +270,7 @@ def write_effect(db: sqlite3.Connection, effect: Effect) -> bool:
 
 def list_effects(db: sqlite3.Connection, state: EffectState, *, limit: int) -> Sequence[Effect]:
     rows = _rows(db, "list_effects", {"state": state.value, "limit": limit})
-    return [effect_from_row(row) for row in rows]
+    return read_all(rows, effect_from_row, "effect", id="key")
 
 
 # --- what is not to be sent, or not to be looked at ----------------------------------------------------
@@ -316,7 +339,7 @@ def list_stuck(db: sqlite3.Connection, *, limit: int) -> Sequence[StuckTask]:
 
 def get_generation(db: sqlite3.Connection, owner: str, generation_id: str) -> Generation | None:
     rows = _rows(db, "generation", {"id": generation_id, "owner": owner})
-    return generation_from_row(rows[0]) if rows else None
+    return read_one(rows[0], generation_from_row, "generation") if rows else None
 
 
 def delete_generation(db: sqlite3.Connection, owner: str, generation_id: str) -> bool:
@@ -388,13 +411,32 @@ def _total(db: sqlite3.Connection, name: str, values: Mapping[str, Column]) -> i
 
 
 def _job_or_none(db: sqlite3.Connection, rows: Sequence[Row]) -> Job | None:
-    return _jobs(db, rows)[0] if rows else None
+    if not rows:
+        return None
+    generations = _generations_of(db, rows)
+    return read_one(rows[0], lambda row: _job(row, generations), "task")
+
+
+def _listed(
+    db: sqlite3.Connection, page: Callable[[int, Row | None], Sequence[Row]], limit: int
+) -> Sequence[Job]:
+    """The first ``limit`` that can be read. ``page`` gives so many rows that come after the last one seen."""
+    jobs: list[Job] = []
+    size, last = limit, None
+    while len(jobs) < limit:
+        rows = page(size, last)
+        jobs += _jobs(db, rows)
+        if len(rows) < size:
+            break
+        size, last = larger(size), rows[-1]
+    return jobs[:limit]
 
 
 def _jobs(db: sqlite3.Connection, rows: Sequence[Row]) -> list[Job]:
-    """The tasks of ``rows`` with their generations, which one further statement fetches."""
+    """The tasks of ``rows`` with their generations, which one further statement fetches; what can't be read
+    is left out."""
     generations = _generations_of(db, rows)
-    return [_job(row, generations) for row in rows]
+    return read_all(rows, lambda row: _job(row, generations), "task")
 
 
 def _generations_of(db: sqlite3.Connection, rows: Sequence[Row]) -> Mapping[str, Row]:

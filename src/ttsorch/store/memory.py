@@ -33,9 +33,11 @@ from ttsorch.models import (
 from ttsorch.states import deadline, lease_is_live
 from ttsorch.store import _memory_purging as purging
 from ttsorch.store._clock import utc_now
+from ttsorch.store._limits import UNREADABLE, UNREADABLE_HOLD_SECONDS
 from ttsorch.store._memory_create import busy, check_limits, earlier
 from ttsorch.store._memory_due import due_in_turns, put_off
 from ttsorch.store._memory_rows import Rows
+from ttsorch.store._unreadable import unreadable
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -55,6 +57,7 @@ class MemoryTaskStore:
         self._effects = self._rows.effects
         self._failures = self._rows.failures
         self._pauses = self._rows.pauses
+        self._spoiled: set[str] = set()
         self._closed = False
 
     def now(self) -> datetime:
@@ -62,6 +65,11 @@ class MemoryTaskStore:
 
     async def aclose(self) -> None:
         self._closed = True
+
+    def spoil(self, id: str) -> None:
+        """Have the row with this id (an effect's key) be one that can't be read any more, as if a newer
+        version had written it: for tests of what must not fail with it."""
+        self._spoiled.add(id)
 
     # --- jobs -----------------------------------------------------------------------------------------
 
@@ -165,7 +173,10 @@ class MemoryTaskStore:
                 self._tasks[task.id] = replace(task, next_action_at=later)
                 continue
             held = self._tasks[task.id] = replace(task, next_action_at=until)
-            jobs.append(self._job(held))
+            if self._reads(held):
+                jobs.append(self._job(held))
+            else:
+                self._set_aside(held, UNREADABLE, hold_seconds, UNREADABLE_HOLD_SECONDS)
         return jobs
 
     async def list_tasks(
@@ -182,6 +193,7 @@ class MemoryTaskStore:
             task
             for task in self._tasks.values()
             if task.owner == owner
+            and self._reads(task)
             and task.deleted_at is None
             and (active is None or active is not task.status.terminal)
             and (kind is None or kind is task.kind)
@@ -196,7 +208,7 @@ class MemoryTaskStore:
         tasks = [
             task
             for task in self._tasks.values()
-            if task.outcome_open and not lease_is_live(task, now)
+            if task.outcome_open and self._reads(task) and not lease_is_live(task, now)
         ]
         tasks.sort(key=lambda task: (task.created_at, task.id))
         return [self._job(task) for task in tasks[:limit]]
@@ -216,10 +228,14 @@ class MemoryTaskStore:
         now = self.now()
         due = [(e.due_at, e.key) for e in self._effects.values() if e.due_at and e.due_at <= now]
         until = now + timedelta(seconds=hold_seconds)
-        claimed = []
-        for _, key in sorted(due)[:limit]:
-            held = self._effects[key] = replace(self._effects[key], due_at=until)
-            claimed.append(held)
+        claimed: list[Effect] = []
+        for _, key in sorted(due):
+            if key in self._spoiled:
+                later = now + timedelta(seconds=UNREADABLE_HOLD_SECONDS)
+                self._effects[key] = replace(self._effects[key], due_at=later)
+            elif len(claimed) < limit:
+                held = self._effects[key] = replace(self._effects[key], due_at=until)
+                claimed.append(held)
         return claimed
 
     async def write_effect(self, effect: Effect) -> bool:
@@ -232,7 +248,8 @@ class MemoryTaskStore:
 
     async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
         await self._turn()
-        found = [effect for effect in self._effects.values() if effect.state is state]
+        readable = (effect for effect in self._effects.values() if effect.key not in self._spoiled)
+        found = [effect for effect in readable if effect.state is state]
         return sorted(found, key=lambda effect: (effect.created_at, effect.key))[:limit]
 
     # --- pauses and trouble ---------------------------------------------------------------------------
@@ -272,14 +289,17 @@ class MemoryTaskStore:
         task = self._tasks.get(task_id)
         if task is None or task.version != expected_version or task.next_action_at is None:
             return False
-        failures, _ = self._failures.get(task_id, (0, ""))
-        self._failures[task_id] = failures + 1, reason
-        later = self._in(min(hold_seconds * 2 ** min(failures, 16), most_seconds))
+        self._set_aside(task, reason, hold_seconds, most_seconds)
+        return True
+
+    def _set_aside(self, task: Task, reason: str, hold: float, most: float) -> None:
+        failures, _ = self._failures.get(task.id, (0, ""))
+        self._failures[task.id] = failures + 1, reason
+        later = self._in(min(hold * 2 ** min(failures, 16), most))
         last = deadline(task)
         if last is not None and last > self.now():
             later = min(later, last)
-        self._tasks[task_id] = replace(task, next_action_at=later)
-        return True
+        self._tasks[task.id] = replace(task, next_action_at=later)
 
     async def list_stuck(self, *, limit: int = 100) -> Sequence[StuckTask]:
         await self._turn()
@@ -290,7 +310,10 @@ class MemoryTaskStore:
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None:
         await self._turn()
-        return self._rows.own_generation(owner, generation_id)
+        found = self._rows.own_generation(owner, generation_id)
+        if found is not None and found.id in self._spoiled:
+            raise unreadable("generation", found.id)
+        return found
 
     async def list_generations(
         self,
@@ -310,7 +333,8 @@ class MemoryTaskStore:
             and search.casefold() in generation.text.casefold()
         ]
         found.sort(key=lambda generation: (generation.created_at, generation.id), reverse=True)
-        return _page(found, page, per_page)
+        shown = _page(found, page, per_page)
+        return replace(shown, items=tuple(g for g in shown.items if g.id not in self._spoiled))
 
     async def delete_generation(self, owner: str, generation_id: str) -> bool:
         await self._turn()
@@ -356,7 +380,10 @@ class MemoryTaskStore:
         tasks = [
             task
             for task in self._tasks.values()
-            if task.owner == owner and task.next_action_at is not None and task.id > after
+            if task.owner == owner
+            and self._reads(task)
+            and task.next_action_at is not None
+            and task.id > after
         ]
         tasks.sort(key=lambda task: task.id)
         return [self._job(task) for task in tasks[:limit]]
@@ -377,6 +404,8 @@ class MemoryTaskStore:
     ) -> Voice | None:
         await self._turn()
         voice = self._rows.own_voice(owner, voice_id)
+        if voice is not None and voice.id in self._spoiled:
+            raise unreadable("voice", voice.id)
         return voice if voice and (include_deleted or voice.deleted_at is None) else None
 
     async def list_voices(
@@ -398,7 +427,8 @@ class MemoryTaskStore:
             and search.casefold() in voice.name.casefold()
         ]
         found.sort(key=_voice_order, reverse=True)
-        return _page(found, page, per_page)
+        shown = _page(found, page, per_page)
+        return replace(shown, items=tuple(v for v in shown.items if v.id not in self._spoiled))
 
     async def delete_voice(self, owner: str, voice_id: str) -> bool:
         await self._turn()
@@ -419,7 +449,12 @@ class MemoryTaskStore:
         return self.now() + timedelta(seconds=seconds)
 
     def _job(self, task: Task) -> Job:
+        if not self._reads(task):
+            raise unreadable("task", task.id)
         return self._rows.job(task)
+
+    def _reads(self, task: Task) -> bool:
+        return self._spoiled.isdisjoint((task.id, task.generation_id or ""))
 
     def _leased(self, task: Task, last_fence: int, lease_seconds: float) -> Task:
         until = self._in(lease_seconds)

@@ -5,10 +5,11 @@ somebody before it asks a second one. A lease is granted and checked on the serv
 statement. See ``docs/postgres.md`` for what an operator has to know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ttsorch.errors import RowUnreadable
 from ttsorch.models import (
     NO_LIMITS,
     Clock,
@@ -28,7 +29,7 @@ from ttsorch.models import (
     VoiceSource,
 )
 from ttsorch.store._postgres_create import create_job
-from ttsorch.store._postgres_due import claim_due_jobs
+from ttsorch.store._postgres_due import claim_due_effects, claim_due_jobs
 from ttsorch.store._postgres_pool import PostgresPool
 from ttsorch.store._postgres_rows import (
     as_stored,
@@ -55,6 +56,7 @@ from ttsorch.store._rows import (
     to_microseconds,
     voice_from_row,
 )
+from ttsorch.store._unreadable import larger, read_all, read_one
 
 #: So many due jobs are sorted in a few milliseconds.
 _MOST_SORTED = 2000
@@ -149,7 +151,7 @@ class PostgresTaskStore:
             return None
         if rows[0]["active"] and not rows[0]["counted"]:
             return await self.get(owner, task_id)  # it ended, or went, while we waited for its row
-        return await self._in_step(job_from_row(rows[0]))
+        return await self._in_step(read_one(rows[0], job_from_row, "task"))
 
     async def replace(
         self,
@@ -196,11 +198,17 @@ class PostgresTaskStore:
         before: tuple[datetime, str] | None = None,
         limit: int = 20,
     ) -> Sequence[Job]:
+        wanted = {"owner": owner, "kind": kind and kind.value}
         start = None if before is None else (to_microseconds(before[0]), before[1])
-        wanted = {"owner": owner, "kind": kind and kind.value, "limit": limit, **start_of(start)}
-        if active:
-            return _jobs(await self._pool.run("list_active_tasks", wanted))
-        return _jobs(await self._pool.run("list_tasks", {**wanted, "active": active}))
+
+        async def page(size: int, last: Row | None) -> Sequence[Row]:
+            moment = start if last is None else (last["created_at"], last["id"])
+            values = {**wanted, "limit": size, **start_of(moment)}
+            if active:
+                return await self._pool.run("list_active_tasks", values)
+            return await self._pool.run("list_tasks", {**values, "active": active})
+
+        return await _listed(page, limit)
 
     async def list_unknown(self, *, limit: int = 100) -> Sequence[Job]:
         return _jobs(await self._pool.run("list_unknown", {"limit": limit}))
@@ -211,15 +219,15 @@ class PostgresTaskStore:
     # --- effects --------------------------------------------------------------------------------------
 
     async def claim_effects(self, *, limit: int, hold_seconds: float) -> Sequence[Effect]:
-        wanted = {"limit": limit, "hold": duration(hold_seconds)}
-        return [effect_from_row(row) for row in await self._pool.run("claim_effects", wanted)]
+        return await claim_due_effects(self._pool, limit=limit, hold_seconds=hold_seconds)
 
     async def write_effect(self, effect: Effect) -> bool:
         return bool(await self._pool.run("write_effect", effect_to_values(effect)))
 
     async def list_effects(self, state: EffectState, *, limit: int = 100) -> Sequence[Effect]:
         wanted = {"state": state.value, "limit": limit}
-        return [effect_from_row(row) for row in await self._pool.run("list_effects", wanted)]
+        rows = await self._pool.run("list_effects", wanted)
+        return read_all(rows, effect_from_row, "effect", id="key")
 
     # --- pauses and trouble ---------------------------------------------------------------------------
 
@@ -262,7 +270,7 @@ class PostgresTaskStore:
 
     async def get_generation(self, owner: str, generation_id: str) -> Generation | None:
         rows = await self._pool.run("generation", {"id": generation_id, "owner": owner})
-        return found_generation(rows[0]) if rows else None
+        return read_one(rows[0], found_generation, "generation", id="g_id") if rows else None
 
     async def list_generations(
         self,
@@ -276,8 +284,8 @@ class PostgresTaskStore:
         statuses = [each.value for each in status] or None
         wanted = {"owner": owner, "status": statuses, **page_values(page, per_page, search)}
         rows = await self._pool.run("page_of_generations", wanted)
-        found = tuple(filter(None, map(found_generation, rows)))
-        return Page(found, page, per_page, rows[0]["total"])
+        found = read_all(items_of(rows, "g_id"), found_generation, "generation", id="g_id")
+        return Page(tuple(filter(None, found)), page, per_page, rows[0]["total"])
 
     async def delete_generation(self, owner: str, generation_id: str) -> bool:
         wanted = {"id": generation_id, "owner": owner}
@@ -313,8 +321,12 @@ class PostgresTaskStore:
     async def list_unsettled(
         self, owner: str, *, after: str = "", limit: int = 20
     ) -> Sequence[Job]:
-        wanted = {"owner": owner, "after": after, "limit": limit}
-        return _jobs(await self._pool.run("list_unsettled", wanted))
+        async def page(size: int, last: Row | None) -> Sequence[Row]:
+            start = after if last is None else last["id"]
+            wanted = {"owner": owner, "after": start, "limit": size}
+            return await self._pool.run("list_unsettled", wanted)
+
+        return await _listed(page, limit)
 
     # --- voices ---------------------------------------------------------------------------------------
 
@@ -327,7 +339,7 @@ class PostgresTaskStore:
     ) -> Voice | None:
         wanted = {"id": voice_id, "owner": owner, "include_deleted": include_deleted}
         rows = await self._pool.run("voice", wanted)
-        return voice_from_row(rows[0]) if rows else None
+        return read_one(rows[0], voice_from_row, "voice") if rows else None
 
     async def list_voices(
         self,
@@ -344,8 +356,8 @@ class PostgresTaskStore:
             **page_values(page, per_page, search),
         }
         rows = await self._pool.run("page_of_voices", wanted)
-        found = tuple(map(voice_from_row, items_of(rows, "id")))
-        return Page(found, page, per_page, rows[0]["total"])
+        found = read_all(items_of(rows, "id"), voice_from_row, "voice")
+        return Page(tuple(found), page, per_page, rows[0]["total"])
 
     async def delete_voice(self, owner: str, voice_id: str) -> bool:
         return bool(await self._pool.run("delete_voice", {"id": voice_id, "owner": owner}))
@@ -355,15 +367,33 @@ class PostgresTaskStore:
         if in_step(job):
             return job
         task = job.task
-        found = await self.get(task.owner, task.id, include_deleted=True)
+        try:
+            found = await self.get(task.owner, task.id, include_deleted=True)
+        except RowUnreadable:
+            found = None  # since a moment ago; whoever writes on what was read then is refused
         if found is None:
             return job
         return Job(replace(found.task, poll_count=task.poll_count), found.generation)
 
 
 def _first_job(rows: Sequence[Row]) -> Job | None:
-    return job_from_row(rows[0]) if rows else None
+    return read_one(rows[0], job_from_row, "task") if rows else None
 
 
 def _jobs(rows: Sequence[Row]) -> Sequence[Job]:
-    return [job_from_row(row) for row in rows]
+    return read_all(rows, job_from_row, "task")
+
+
+async def _listed(
+    page: Callable[[int, Row | None], Awaitable[Sequence[Row]]], limit: int
+) -> Sequence[Job]:
+    """The first ``limit`` that can be read. ``page`` gives so many rows that come after the last one seen."""
+    jobs: list[Job] = []
+    size, last = limit, None
+    while len(jobs) < limit:
+        rows = await page(size, last)
+        jobs += _jobs(rows)
+        if len(rows) < size:
+            break
+        size, last = larger(size), rows[-1]
+    return jobs[:limit]

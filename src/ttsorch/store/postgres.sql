@@ -68,12 +68,15 @@ SELECT pg_advisory_xact_lock(hashtextextended('ttsorch:provider:' || %(provider)
 
 -- name: create_job
 -- A limit that is NULL is not counted. wait: until the submit whose age decides is out of the window. pause:
--- how long nothing may be sent to the provider, which what has ended doesn't mind.
+-- how long nothing may be sent to the provider, which what has ended doesn't mind. What was put aside as
+-- unreadable takes no slot: its owner has no way to end it.
 WITH moment AS MATERIALIZED ({{now}}),
 room AS MATERIALIZED (
     SELECT
         CASE WHEN %(active_per_owner)s::bigint IS NULL THEN false ELSE %(active_per_owner)s::bigint <= (
-            SELECT count(*) FROM ttsorch.tasks WHERE owner = %(owner)s AND active AND kind <> 'clone'
+            SELECT count(*) FROM ttsorch.tasks
+            WHERE owner = %(owner)s AND active AND kind <> 'clone'
+                AND failure IS DISTINCT FROM 'unreadable'
         ) END AS owner_full,
         CASE WHEN %(submits_per_minute)s::bigint IS NOT NULL THEN (
             SELECT created_at FROM ttsorch.tasks
@@ -86,6 +89,10 @@ room AS MATERIALIZED (
         ELSE %(in_flight_per_provider)s::bigint <= (
             SELECT count(*) FROM ttsorch.tasks
             WHERE provider = %(provider)s AND active AND kind <> 'clone'
+        ) - (
+            SELECT count(*) FROM ttsorch.tasks
+            WHERE failures > 0 AND failure = 'unreadable'
+                AND provider = %(provider)s AND active AND kind <> 'clone'
         ) END AS provider_full,
         CASE WHEN %(active)s::boolean THEN (
             SELECT p.until FROM ttsorch.pauses AS p
@@ -413,6 +420,13 @@ held AS (
 SELECT {{effect_columns}}, moment.now AS asked_at
 FROM moment CROSS JOIN held AS e JOIN due ON due.key = e.key
 ORDER BY due.was_due_at, e.key;
+
+-- name: put_effects_aside
+WITH moment AS MATERIALIZED ({{now}})
+UPDATE ttsorch.effects AS e SET due_at = moment.now + %(hold)s::bigint
+FROM moment
+WHERE e.key = ANY (%(keys)s::text[]) AND e.due_at IS NOT NULL
+RETURNING moment.now AS asked_at;
 
 -- name: write_effect
 UPDATE ttsorch.effects SET

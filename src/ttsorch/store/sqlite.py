@@ -46,6 +46,7 @@ from ttsorch.store._sqlite_file import (
     prepare_writer,
 )
 from ttsorch.store._sqlite_thread import SqliteThread
+from ttsorch.store._unreadable import read_all, read_one
 
 _SQL = queries("sqlite.sql")
 
@@ -281,7 +282,8 @@ class SqliteTaskStore:
                 status=json.dumps(status) if status else None,
             )
         )
-        return Page(tuple(map(generation_from_row, rows)), page, per_page, total)
+        found = read_all(rows, generation_from_row, "generation")
+        return Page(tuple(found), page, per_page, total)
 
     async def delete_generation(self, owner: str, generation_id: str) -> bool:
         return await self._writer.run(
@@ -332,7 +334,7 @@ class SqliteTaskStore:
         self, owner: str, voice_id: str, *, include_deleted: bool = False
     ) -> Voice | None:
         row = await self._reader.run(lambda db: statements.get_voice(db, owner, voice_id))
-        voice = None if row is None else voice_from_row(row)
+        voice = None if row is None else read_one(row, voice_from_row, "voice")
         return voice if voice and (include_deleted or voice.deleted_at is None) else None
 
     async def list_voices(
@@ -349,7 +351,8 @@ class SqliteTaskStore:
                 db, "voices", owner, page=page, per_page=per_page, search=search, source=source
             )
         )
-        return Page(tuple(map(voice_from_row, rows)), page, per_page, total)
+        found = read_all(rows, voice_from_row, "voice")
+        return Page(tuple(found), page, per_page, total)
 
     async def delete_voice(self, owner: str, voice_id: str) -> bool:
         return await self._writer.run(

@@ -47,7 +47,9 @@ LIMIT 1;
 SELECT * FROM tasks WHERE owner = :owner AND idempotency_key = :idempotency_key;
 
 -- name: count_active
-SELECT count(*) AS total FROM tasks WHERE owner = :owner AND active = 1 AND kind <> 'clone';
+-- What was put aside as unreadable takes no slot here: its owner has no way to end it.
+SELECT count(*) AS total FROM tasks
+WHERE owner = :owner AND active = 1 AND kind <> 'clone' AND failure IS NOT 'unreadable';
 
 -- name: last_submits
 SELECT created_at FROM tasks
@@ -57,7 +59,7 @@ LIMIT :limit;
 
 -- name: count_in_flight
 SELECT count(*) AS total FROM tasks
-WHERE provider = :provider AND active = 1 AND kind <> 'clone';
+WHERE provider = :provider AND active = 1 AND kind <> 'clone' AND failure IS NOT 'unreadable';
 
 -- name: insert_task
 INSERT INTO tasks (

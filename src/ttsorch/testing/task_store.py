@@ -14,6 +14,9 @@
 Each test begins with an empty store. ``advance(seconds)`` makes the database's clock move; the suite asks
 for little of it, so that a real database may really wait. The suite runs on each event loop that the
 fixture ``anyio_backend`` of anyio's pytest plugin names.
+
+A store whose rows somebody else can write also passes
+:class:`~ttsorch.testing.task_store_unreadable.UnreadableRowsSuite`.
 """
 
 import anyio
