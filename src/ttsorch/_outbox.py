@@ -105,7 +105,7 @@ class Outbox:
         except TtsorchError as error:
             trouble = error
         except TimeoutError:
-            trouble = ProviderTimeout(code="effect_timeout")
+            trouble = ProviderTimeout(code="effect_timeout", ambiguous=False)
         except Exception:
             logger.exception("effect %s: %s", effect.key, listener.name)
             return InternalError(code="effect_failed")
