@@ -68,7 +68,15 @@ OWNERS = ("owner-1", "owner-2")
 VOICES = ("6e1d3c1a-0b5e-4a57-9d64-2f0b8a7c1d01", "6e1d3c1a-0b5e-4a57-9d64-2f0b8a7c1d02")
 CLIP = tone_wav()
 MOST_ACTIVE = 3
-POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2, submit_backoff=0.001)
+POLICY = Policy(
+    shutdown_grace=0.01,
+    commit=1.0,
+    insist=1.0,
+    max_resubmits=2,
+    submit_backoff=0.001,
+    # The clock stands still, so the lease of a process that crashed would not run out meanwhile.
+    answer_wait=0.0,
+)
 
 _plans = st.none() | st.tuples(st.sampled_from(Fault), st.integers(1, 30))
 _owners = st.sampled_from(OWNERS)
