@@ -95,6 +95,7 @@ async def test_what_was_not_sent_is_tried_again() -> None:
     [
         ProviderUnavailable(ambiguous=True),
         ProviderTimeout(ambiguous=True),
+        ProviderTimeout(),
         ProviderUnavailable(retryable=False),
         ProviderRejected(),
         ProviderError(),

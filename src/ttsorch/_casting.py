@@ -25,7 +25,13 @@ from ttsorch.capabilities import (
     count_characters,
     is_blank,
 )
-from ttsorch.errors import NotFound, ProviderUnavailable, ValidationError
+from ttsorch.errors import (
+    NotFound,
+    ProviderBusy,
+    ProviderUnavailable,
+    StorageUnavailable,
+    ValidationError,
+)
 from ttsorch.models import NO_LIMITS, Job, Limits, Status, Task, TaskKind, Voice, VoiceSource
 from ttsorch.protocols import Provider, TaskStore, VoiceCloning, VoiceDesign, VoiceStore
 
@@ -90,6 +96,7 @@ class Casting:
         else:
             voice = await self._with_clip(voices, draft, owner)
             if not await voices.add_voice(voice):
+                await self._drop_copy(voice)
                 raise _exists()
         await self._clips.forget_upload(voice_id, owner=owner)
         return voice
@@ -114,17 +121,35 @@ class Casting:
             earlier = await self._driver.step_if_due(earlier)
             if not _brought_nothing(earlier.task):
                 return await self._made(voices, earlier.task)
+        voice = await self._with_clip(voices, draft, owner)
         task = self._intake.task(
             owner,
-            await self._with_clip(voices, draft, owner),
+            voice,
             0,  # a recording has no text to be slow with
             id=_try_id(draft, number + 1),
             kind=TaskKind.CLONE,
             # Tells our row from that of another caller who came at the same time.
             payload_hash=uuid.uuid4().hex,
         )
-        job = await self._intake.send(task, None, limits=NO_LIMITS)
+        try:
+            job = await self._intake.send(task, None, limits=NO_LIMITS)
+        except ProviderBusy:
+            await self._drop_copy(voice)
+            raise
+        if job.task.voice.reference_audio_key != voice.reference_audio_key:
+            await self._drop_copy(voice)
         return await self._made(voices, job.task)
+
+    async def _drop_copy(self, voice: Voice) -> None:
+        """No row came to name our copy of the recording: of many callers at once, each has made one. (One may
+        name it all the same, where the answer to its insert was lost.)"""
+        key = voice.reference_audio_key or ""
+        try:
+            unnamed = await self._tasks.unreferenced([key])
+        except StorageUnavailable:
+            return  # it is left for the collection of orphans
+        if unnamed:
+            await self._clips.forget(key)
 
     async def _last_try(self, draft: Voice, owner: str) -> tuple[int, Job | None]:
         """How often this was tried, and the last of it. The ids of tries follow from that of the voice, so

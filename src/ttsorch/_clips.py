@@ -91,10 +91,14 @@ class Clips:
 
     async def forget_upload(self, voice_id: str, *, owner: str) -> None:
         """Remove the upload. If that fails, it is left for the collection of orphans."""
+        await self.forget(upload_key(owner, voice_id))
+
+    async def forget(self, key: str) -> None:
+        """The same for a recording under any key."""
         try:
-            await self._blobs.delete(upload_key(owner, voice_id))
+            await self._blobs.delete(key)
         except StorageUnavailable as error:
-            logger.warning("an upload stays for collect_orphans: %s", error.code)
+            logger.warning("a recording stays for collect_orphans: %s", error.code)
 
     async def load(self, key: str) -> Clip:
         """The clip, for a provider.

@@ -122,7 +122,7 @@ class Driver:
         """The same where another process waits: its row is looked at now and then while it holds the lease.
         When that takes too long the job comes back as it is, under way."""
         job = await self._journal.reread(job)
-        with anyio.move_on_after(self._policy.provider_call):
+        with anyio.move_on_after(self._policy.answer_wait):
             while job.task.phase is Phase.SUBMITTING:
                 if not states.lease_is_live(job.task, self._journal.now()):
                     break

@@ -8,7 +8,13 @@ from datetime import timedelta
 
 import anyio
 
-from ttsorch.errors import EffectRefused, InternalError, ProviderTimeout, TtsorchError
+from ttsorch.errors import (
+    ConfigurationError,
+    EffectRefused,
+    InternalError,
+    ProviderTimeout,
+    TtsorchError,
+)
 from ttsorch.models import Effect, EffectState, Job, Policy, Task
 from ttsorch.protocols import EffectListener, TaskStore
 
@@ -16,13 +22,23 @@ logger = logging.getLogger("ttsorch")
 
 
 class Outbox:
-    """The effects of one store, for these listeners. Without any, nothing is written and nobody is told."""
+    """The effects of one store, for these listeners. Without any, nothing is written and nobody is told.
+
+    Raises:
+        ConfigurationError: two listeners have one name; who was told could not be remembered.
+    """
 
     def __init__(
         self, tasks: TaskStore, listeners: Sequence[EffectListener], policy: Policy
     ) -> None:
         self._tasks = tasks
         self._listeners = {listener.name: listener for listener in listeners}
+        if len(self._listeners) < len(listeners):
+            raise ConfigurationError(
+                "Each effect listener needs a name of its own.",
+                code="listener_name_taken",
+                field="effects",
+            )
         self._policy = policy
 
     def owed_for(self, before: Task, after: Task) -> Effect | None:
@@ -105,7 +121,7 @@ class Outbox:
         except TtsorchError as error:
             trouble = error
         except TimeoutError:
-            trouble = ProviderTimeout(code="effect_timeout")
+            trouble = ProviderTimeout(code="effect_timeout", ambiguous=False)
         except Exception:
             logger.exception("effect %s: %s", effect.key, listener.name)
             return InternalError(code="effect_failed")

@@ -165,13 +165,15 @@ class ProviderError(TtsorchError):
     """What a provider answered, or failed to.
 
     ``ambiguous`` says that a submit may have been accepted although we hold no proof; such a submit is
-    never sent again unless the host allows it. ``retryable`` says that the same call may succeed later;
+    never sent again unless the host allows it. What timed out is ambiguous unless its raiser says that it
+    isn't. ``retryable`` says that the same call may succeed later;
     ``started``, that the provider began the work before it gave up, so that sending it again may be paid
     again: only a user may do that.
     """
 
     category = Category.PROVIDER_UNAVAILABLE
     default_retryable: bool = False
+    default_ambiguous: bool = False
 
     def __init__(
         self,
@@ -182,7 +184,7 @@ class ProviderError(TtsorchError):
         http_status: int | None = None,
         retry_after: float | None = None,
         retryable: bool | None = None,
-        ambiguous: bool = False,
+        ambiguous: bool | None = None,
         started: bool = False,
         provider_code: str | None = None,
         request_id: str | None = None,
@@ -191,7 +193,7 @@ class ProviderError(TtsorchError):
             message, code=code, detail=detail, http_status=http_status, retry_after=retry_after
         )
         self.retryable = self.default_retryable if retryable is None else retryable
-        self.ambiguous = ambiguous
+        self.ambiguous = self.default_ambiguous if ambiguous is None else ambiguous
         self.started = started
         self.provider_code = provider_code
         self.request_id = request_id
@@ -255,12 +257,13 @@ class ProviderInvalid(ProviderError):
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer in time."""
+    """The provider did not answer in time. It may have begun all the same."""
 
     category = Category.TIMEOUT
     default_code = "provider_timeout"
     default_message = "Provider request timed out. Please try again."
     default_retryable = True
+    default_ambiguous = True
     http_status = 504
 
 

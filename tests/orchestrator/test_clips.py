@@ -519,7 +519,7 @@ async def test_a_voice_is_there_also_when_its_upload_cannot_be_removed(
         del world.blobs.delete
         world.clock.advance(POLICY.orphan_grace + 1)
         assert len(await tts.collect_orphans(dry_run=False)) == 1
-    assert caplog.messages == ["an upload stays for collect_orphans: read_only"]
+    assert caplog.messages == ["a recording stays for collect_orphans: read_only"]
     assert await world.blob_keys() == [voice.reference_audio_key]
 
 

@@ -1,5 +1,6 @@
 """Making a voice of a recording: one paid call at most, and a voice that is never lost once it is made."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.orchestrator.world import (
 )
 from ttsorch.errors import (
     NotFound,
+    ProviderBusy,
     ProviderInvalid,
     ProviderRejected,
     ProviderTimeout,
@@ -37,7 +39,7 @@ from ttsorch.errors import (
     TtsorchError,
     ValidationError,
 )
-from ttsorch.models import OnUnknown, Phase, SpeechRequest, Status, TaskKind, VoiceSource
+from ttsorch.models import OnUnknown, Phase, SpeechRequest, Status, TaskKind, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.testing.fake_voices import FakeCastingProvider, FakeDesigningJobProvider
 from ttsorch.testing.fakes import FakeDirectProvider, lost_reply
@@ -136,6 +138,81 @@ async def test_a_voice_is_spoken_with_as_the_provider_knows_it() -> None:
     assert job.task.voice == voice
     assert job.generation is not None
     assert job.generation.voice_name == "Vera"
+
+
+@pytest.mark.parametrize("direct", [True, False], ids=["kept there", "its recording"])
+async def test_clones_at_once_leave_one_recording(direct: bool) -> None:
+    """Each caller has made a copy of ten megabytes, perhaps; who comes second takes its own away again."""
+    world = World(FakeCastingProvider() if direct else FakeDesigningJobProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        async with anyio.create_task_group() as group:
+            for _ in range(8):
+                group.start_soon(refusal_or_voice, tts)
+        voice = await tts.find_voice(VOICE, owner=OWNER)
+        assert await world.blob_keys() == [voice.reference_audio_key]
+
+
+async def refusal_or_voice(tts: Orchestrator) -> None:
+    try:
+        await cloned(tts)
+    except ValidationError as error:
+        if error.code != "voice_exists":
+            raise
+
+
+async def test_a_clone_that_is_refused_leaves_the_upload_alone() -> None:
+    """However often it is asked for while the provider is paused, nothing piles up; and then it is made."""
+    world = World(FakeCastingProvider())
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        (upload,) = await world.blob_keys()
+        await tts.pause_provider(world.provider.name, seconds=60)
+        for _ in range(3):
+            with pytest.raises(ProviderBusy):
+                await cloned(tts)
+        assert await world.blob_keys() == [upload]
+        world.clock.advance(60)
+        voice = await cloned(tts)
+    assert await world.blob_keys() == [voice.reference_audio_key]
+
+
+async def test_a_copy_is_left_where_nobody_can_say_whether_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is no reason to fail, and goes with the orphans."""
+    world = World(FakeDesigningJobProvider())
+
+    async def away(keys: Sequence[str]) -> Sequence[str]:
+        raise StorageUnavailable(detail="injected")
+
+    async with world.running() as tts:
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        monkeypatch.setattr(world.tasks, "unreferenced", away)
+        async with anyio.create_task_group() as group:
+            for _ in range(3):
+                group.start_soon(refusal_or_voice, tts)
+        monkeypatch.undo()
+        world.clock.advance(POLICY.orphan_grace + 1)
+        assert len(await tts.collect_orphans(dry_run=False)) == 2
+    assert len(await world.blob_keys()) == 1
+
+
+async def test_a_copy_that_a_row_names_all_the_same_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the insert of a voice got lost, and the store's own second try found it taken."""
+    world = World(FakeDesigningJobProvider())
+    add = world.tasks.add_voice
+
+    async def twice(voice: Voice, *, of_task: str | None = None) -> bool:
+        await add(voice, of_task=of_task)
+        return await add(voice, of_task=of_task)
+
+    async with world.running() as tts:
+        monkeypatch.setattr(world.tasks, "add_voice", twice)
+        await tts.upload_clip(VOICE, CLIP, owner=OWNER)
+        await refusal_or_voice(tts)
+        voice = await tts.find_voice(VOICE, owner=OWNER)
+        assert voice.reference_audio_key in await world.blob_keys()
 
 
 async def test_clones_at_once_share_one_call() -> None:

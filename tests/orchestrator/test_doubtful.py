@@ -213,6 +213,23 @@ async def test_what_never_began_is_sent_again(direct: bool) -> None:
     assert provider.ledger.submits == 2
 
 
+@pytest.mark.parametrize("direct", [True, False], ids=["direct", "job"])
+async def test_a_call_that_timed_out_is_not_made_again(direct: bool) -> None:
+    """Also of an adapter that doesn't say whether it may have been accepted: nobody pays twice over that."""
+    provider = FakeDirectProvider() if direct else FakeJobProvider()
+    provider.script.submit += [ProviderTimeout(), ProviderTimeout()]
+    world = World(provider)
+    async with world.running() as tts:
+        job = await world.submitted(tts)
+        job = await tts.poll_once(job.task.id, owner=OWNER)
+        assert job.task.phase is Phase.SUBMIT_UNKNOWN
+        world.clock.advance(POLICY.unknown_grace + 1)
+        job = await polled_to_the_end(tts, job)
+    assert job.task.error is not None
+    assert (job.task.status, job.task.error.category) == (Status.FAILED, Category.TIMEOUT)
+    assert len(provider.script.submit) == 1
+
+
 # --- errors on rows -----------------------------------------------------------------------------------
 
 
@@ -222,7 +239,7 @@ async def test_what_never_began_is_sent_again(direct: bool) -> None:
         (ProviderRejected(code="moderated", detail="d"), ProviderRejected),
         (ProviderInvalid("Too short."), ProviderInvalid),
         (NotFound("Gone."), ProviderInvalid),
-        (ProviderTimeout(retry_after=3.0), ProviderTimeout),
+        (ProviderTimeout(retry_after=3.0, ambiguous=False), ProviderTimeout),
         (TaskCancelled(), TaskCancelled),
         (ProviderUnavailable(), ProviderUnavailable),
     ],

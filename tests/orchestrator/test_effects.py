@@ -8,6 +8,7 @@ import pytest
 
 from tests.orchestrator.world import OWNER, POLICY, World, completed, crashing, polled_to_the_end
 from ttsorch.errors import (
+    ConfigurationError,
     EffectRefused,
     ProviderRejected,
     ProviderUnavailable,
@@ -89,6 +90,15 @@ async def test_an_effect_that_cannot_be_read_keeps_nobody_from_being_told() -> N
         assert (await tts.sweep_once()).told == 1
         assert (await tts.sweep_once()).told == 0
     assert book.told == [f"{known.task.id}.completed"]
+
+
+async def test_two_listeners_of_one_name_are_refused() -> None:
+    """One of them would never be told, and nobody would notice."""
+    world = World(FakeJobProvider())
+    with pytest.raises(ConfigurationError) as refused:
+        async with world.running(effects=(Book("app"), Book("app"))):
+            pass
+    assert refused.value.code == "listener_name_taken"
 
 
 async def test_without_listeners_nothing_is_owed() -> None:

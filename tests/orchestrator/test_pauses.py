@@ -211,10 +211,11 @@ async def test_clones_and_designs_wait_too() -> None:
         ProviderUnavailable(retry_after=0),
         ProviderUnavailable(retry_after=-5),
         ProviderRejected(retry_after=60),
+        ProviderTimeout(retry_after=60, ambiguous=False),
         ProviderTimeout(retry_after=60),
         lost_reply(),
     ],
-    ids=["no wait", "zero", "negative", "rejected", "timeout", "lost"],
+    ids=["no wait", "zero", "negative", "rejected", "timeout, not sent", "timeout", "lost"],
 )
 async def test_what_asks_for_no_wait_pauses_nobody(error: Exception) -> None:
     """Nor does a refusal that no wait can mend."""

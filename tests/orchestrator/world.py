@@ -21,7 +21,8 @@ OWNER = "owner-1"
 STRANGER = "owner-2"
 
 Fake = FakeJobProvider | FakeDirectProvider
-POLICY = Policy(shutdown_grace=0.05, commit=1.0, insist=1.0)
+# The clock stands still: nobody waits here for the lease of a process that crashed to run out.
+POLICY = Policy(shutdown_grace=0.05, commit=1.0, insist=1.0, answer_wait=0.0)
 
 
 @dataclass

@@ -29,6 +29,7 @@ def too_slow(detail: str) -> ProviderTimeout:
         "The provider's audio took too long to download. Please try again.",
         code="download_too_slow",
         detail=detail,
+        ambiguous=False,
     )
 
 

@@ -147,7 +147,7 @@ class HttpClient:
         if self._closed or (self._http is not None and self._http.is_closed):
             raise ProviderUnavailable(detail="the HTTP client is closed")
         if deadline <= 0:
-            raise ProviderTimeout(detail="no time was left to send the request")
+            raise ProviderTimeout(detail="no time was left to send the request", ambiguous=False)
         self._stay_on_one_loop()
         check_sendable(request)
         ends_at = time.monotonic() + deadline

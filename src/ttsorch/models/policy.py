@@ -39,7 +39,8 @@ class Policy:
     A task must be accepted within ``accept_within`` and end within ``finish_within`` plus
     ``finish_per_character`` for each UTF-16 code unit of its text. A lease is renewed at a third of
     ``lease``, and its holder stops on its own once it could not renew for two thirds. A job provider's
-    submit that certainly did not start is repeated for ``submit_retry`` at most. A commit is given
+    submit that certainly did not start is repeated for ``submit_retry`` at most; whoever repeats the request
+    at another process waits for the same answer for ``answer_wait`` at most. A commit is given
     ``commit``, and ``insist`` if it records what a provider answered. A result is asked for up to
     ``max_finalize_attempts`` times, one that isn't valid audio ``max_bad_results`` times. ``concurrency``
     counts the direct syntheses of this process, ``clip_concurrency`` its calls that hold a recording,
@@ -65,6 +66,7 @@ class Policy:
     cancel_backoff: float = 5.0
     check_interval: float = 5.0
     provider_call: float = 30.0
+    answer_wait: float = 30.0
     max_audio_bytes: int = 512 * 1024 * 1024
     commit: float = 5.0
     insist: float = 30.0

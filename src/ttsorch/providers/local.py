@@ -183,7 +183,9 @@ class LocalProvider:
             with move_on_after(self._patience(job)) as deadline:
                 status, complaint = await self._run(job, recording)
             if deadline.cancelled_caught:
-                raise ProviderTimeout(detail="the engine was stopped at its deadline")
+                raise ProviderTimeout(
+                    detail="the engine was stopped at its deadline", ambiguous=False
+                )
             if status != 0:
                 raise _failure(status, complaint)
             await to_thread.run_sync(recording.rewind)

@@ -19,7 +19,15 @@ Verb: TypeAlias = Callable[[Orchestrator], Awaitable[None]]
 
 OWNERS = ("owner-1", "owner-2")
 MOST_ACTIVE = 3
-POLICY = Policy(shutdown_grace=0.01, commit=1.0, insist=1.0, max_resubmits=2, submit_backoff=0.001)
+POLICY = Policy(
+    shutdown_grace=0.01,
+    commit=1.0,
+    insist=1.0,
+    max_resubmits=2,
+    submit_backoff=0.001,
+    # The clock stands still, so the lease of a process that crashed would not run out meanwhile.
+    answer_wait=0.0,
+)
 
 
 class RowStore(TaskStore, VoiceStore, Protocol):
