@@ -388,7 +388,14 @@ def _total(db: sqlite3.Connection, name: str, values: Mapping[str, Column]) -> i
 
 
 def _job_or_none(db: sqlite3.Connection, rows: Sequence[Row]) -> Job | None:
-    return _jobs(db, rows)[0] if rows else None
+    """One task with its generation, which is looked up faster by its id than in a list of them."""
+    if not rows:
+        return None
+    task = task_from_row(rows[0])
+    generation = None
+    if task.generation_id is not None:
+        generation = get_generation(db, task.owner, task.generation_id)
+    return Job(task, generation)
 
 
 def _jobs(db: sqlite3.Connection, rows: Sequence[Row]) -> list[Job]:
