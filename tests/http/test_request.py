@@ -252,3 +252,20 @@ def test_plain_http_may_redirect_to_plain_http_on_this_machine() -> None:
     request = get_request("http://127.0.0.1:8000/a")
     following = redirected(request, _moved(request, "http://127.0.0.1:8000/b"))
     assert str(following.url) == "http://127.0.0.1:8000/b"
+
+
+def test_requests_for_the_same_url_share_nothing_that_changes() -> None:
+    """A URL that was seen before is the same URL, and what is done to one request isn't done to another."""
+    first, second = (get_request("https://vendor.test/status?job=1") for _ in range(2))
+    first.headers["x-changed"] = "1"
+    first.url = first.url.copy_with(path="/changed")
+    assert str(second.url) == "https://vendor.test/status?job=1"
+    assert "x-changed" not in second.headers
+
+
+def test_a_bad_url_is_refused_each_time() -> None:
+    """That it was refused before changes nothing."""
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable) as caught:
+            get_request("https://user:pass@vendor.test/status")
+        assert caught.value.detail == "the URL must not hold a user name or a password"

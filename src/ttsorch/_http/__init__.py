@@ -1,8 +1,8 @@
 """HTTP as adapters speak it: one bounded exchange at a time, built and read by pure functions.
 
 :class:`HttpClient` makes the exchange; ``request`` builds what is sent, ``reply`` reads what came back and
-``origin`` compares whence and whither. Below them, ``transport`` spreads exchanges over connections and
-``network`` puts a deadline on each socket operation.
+``origin`` compares whence and whither. Below them, ``transport`` spreads exchanges over connections, each of
+which is a ``line``.
 """
 
 from ttsorch._http.client import HttpClient, Timeouts

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
+from functools import lru_cache
 from urllib.parse import urlencode
 
 import httpx
@@ -114,12 +115,14 @@ def unsendable(detail: str) -> ProviderUnavailable:
 
 
 def _extended(url: str, params: Mapping[str, str]) -> str:
-    """Before it is parsed: parsing takes longer than all the rest of a request."""
+    """Before it is parsed, so that what is parsed is all there is of it."""
     base, _, query = url.partition("#")[0].partition("?")
     return f"{base}?{'&'.join(part for part in (query, urlencode(params)) if part)}"
 
 
+@lru_cache(maxsize=1024)
 def _parsed(url: str) -> httpx.URL:
+    """Kept for a while: the same job is asked about over and over, and parsing is dear."""
     try:
         return parse_url(url)
     except UnsafeUrl as rule:

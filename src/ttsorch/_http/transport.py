@@ -17,23 +17,24 @@ It understands httpx's ``timeout`` extension and two more:
 import math
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
 import anyio
+import h11
 import httpcore
 import httpx
 
-from ttsorch._http.network import Wire, earlier
+from ttsorch._http.line import Line, Origin, earlier, origin_key
 
 _HTTPX_ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
+    h11.RemoteProtocolError: httpx.RemoteProtocolError,
     httpcore.ConnectError: httpx.ConnectError,
     httpcore.ConnectTimeout: httpx.ConnectTimeout,
     httpcore.LocalProtocolError: httpx.LocalProtocolError,
     httpcore.ReadError: httpx.ReadError,
     httpcore.ReadTimeout: httpx.ReadTimeout,
-    httpcore.RemoteProtocolError: httpx.RemoteProtocolError,
     httpcore.WriteError: httpx.WriteError,
     httpcore.WriteTimeout: httpx.WriteTimeout,
 }
@@ -67,28 +68,31 @@ class LineTransport(httpx.AsyncBaseTransport):
         self._ssl_context = ssl_context or default_ssl_context()
         # AnyIO's backend runs on every event loop that we support.
         self._backend = backend or httpcore.AnyIOBackend()
-        self._idle: list[_Line] = []
+        self._idle: list[Line] = []
         self._closed = False
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline = request.extensions.get("deadline", math.inf)
         timeouts = request.extensions.get("timeout", {})
-        asked = _core_request(request)
+        fresh = bool(request.extensions.get("fresh_connection"))
+        origin = origin_key(request.url)
         await self._enter(earlier(timeouts.get("pool"), deadline))
-        line, stale = self._take(asked)
+        line, stale = self._take(origin, fresh=fresh)
         try:
             await _close_all(stale)
-            line.wire.deadline = deadline
             with _as_httpx_errors():
-                response = await line.connection.handle_async_request(asked)
+                head = await line.ask(request)
         except BaseException:
             await self._leave(line)
             raise
         return httpx.Response(
-            response.status,
-            headers=response.headers,
-            stream=_Body(response, line, self._leave),
-            extensions=response.extensions,
+            head.status_code,
+            headers=head.headers.raw_items(),
+            stream=_Body(line, self._leave),
+            extensions={
+                "http_version": b"HTTP/" + head.http_version,
+                "reason_phrase": head.reason,
+            },
         )
 
     async def aclose(self) -> None:
@@ -106,108 +110,65 @@ class LineTransport(httpx.AsyncBaseTransport):
                 return
             raise httpx.PoolTimeout("too many requests are under way") from None
 
-    def _take(self, request: httpcore.Request) -> "tuple[_Line, list[_Line]]":
-        """A line for this request, and those that turned out to be of no more use."""
-        origin = request.url.origin
+    def _take(self, origin: Origin, *, fresh: bool) -> tuple[Line, list[Line]]:
+        """A line for a request, and those that turned out to be of no more use."""
         stale = self._pop_expired()
-        line = None
-        if not request.extensions.get("fresh_connection"):
-            line = self._pop_usable(origin, stale)
-        return line or _Line(origin, self._ssl_context, self._backend), stale
+        line = None if fresh else self._pop_usable(origin, stale)
+        return line or Line(origin, self._ssl_context, self._backend), stale
 
-    def _pop_expired(self) -> "list[_Line]":
+    def _pop_expired(self) -> list[Line]:
         now, expired = time.monotonic(), []
         while self._idle and self._idle[0].idle_until < now:
             expired.append(self._idle.pop(0))
         return expired
 
-    def _pop_usable(self, origin: httpcore.Origin, stale: "list[_Line]") -> "_Line | None":
+    def _pop_usable(self, origin: Origin, stale: list[Line]) -> Line | None:
         """The line used last, as it is the one least likely to have been closed by the server."""
         for index in reversed(range(len(self._idle))):
             line = self._idle[index]
-            if line.connection.can_handle_request(origin):
+            if line.origin == origin:
                 del self._idle[index]
-                if not line.connection.has_expired():
+                if not line.hung_up():
                     return line
                 stale.append(line)
         return None
 
-    async def _leave(self, line: "_Line") -> None:
+    async def _leave(self, line: Line) -> None:
         """The request is over, however it ended."""
         self._room.release()
         surplus = [line]
-        if line.connection.is_idle() and not line.connection.is_closed() and not self._closed:
+        if not self._closed and line.ready():
             line.idle_until = time.monotonic() + self._keepalive
             self._idle.append(line)
             surplus = [] if len(self._idle) <= self._max_idle else [self._idle.pop(0)]
         await _close_all(surplus)
 
 
-class _Line:
-    """One connection, opened by its first request, with the network under it."""
-
-    def __init__(
-        self,
-        origin: httpcore.Origin,
-        ssl_context: ssl.SSLContext,
-        backend: httpcore.AsyncNetworkBackend,
-    ) -> None:
-        self.wire = Wire(backend)
-        self.idle_until = math.inf
-        self.connection = httpcore.AsyncHTTPConnection(
-            origin, ssl_context=ssl_context, network_backend=self.wire
-        )
-
-
 class _Body(httpx.AsyncByteStream):
     """The raw bytes of a response, once; closing it ends the request."""
 
-    def __init__(
-        self,
-        response: httpcore.Response,
-        line: _Line,
-        leave: Callable[[_Line], Awaitable[None]],
-    ) -> None:
-        self._response = response
-        self._chunks = response.aiter_stream()
+    def __init__(self, line: Line, leave: Callable[[Line], Awaitable[None]]) -> None:
         self._line = line
         self._leave = leave
+        self._over = False
         self._closed = False
-        self._reading = False
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
     async def __anext__(self) -> bytes:
-        self._reading = True
-        try:
+        if not self._over:
             with _as_httpx_errors():
-                return await anext(self._chunks)
-        except BaseException:
-            self._reading = False
-            raise
+                chunk = await self._line.receive()
+            if chunk is not None:
+                return chunk
+            self._over = True
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with anyio.CancelScope(shield=True), _as_httpx_errors():
-                await self._abandon()
-                await self._response.aclose()
-        finally:
+        if not self._closed:
+            self._closed = self._over = True
             await self._leave(self._line)
-
-    async def _abandon(self) -> None:
-        """httpcore reads through nested generators. Closing the outer one would leave the inner ones to the
-        garbage collector, so they are brought to their end by a network that gives nothing more."""
-        self._line.wire.cut = self._reading
-        while self._reading:
-            try:
-                await anext(self)
-            except (httpx.TransportError, StopAsyncIteration):
-                pass
-        self._line.wire.cut = False
 
 
 @contextmanager
@@ -219,20 +180,8 @@ def _as_httpx_errors() -> Iterator[None]:
         raise ours(str(error)) from error
 
 
-def _core_request(request: httpx.Request) -> httpcore.Request:
-    if not isinstance(request.stream, AsyncIterable):
-        raise TypeError("the request's body can't be read asynchronously")
-    url = request.url
-    return httpcore.Request(
-        request.method,
-        httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-        headers=request.headers.raw,
-        content=request.stream,
-        extensions=request.extensions,
-    )
-
-
-async def _close_all(lines: list[_Line]) -> None:
-    with anyio.CancelScope(shield=True):
-        for line in lines:
-            await line.connection.aclose()
+async def _close_all(lines: list[Line]) -> None:
+    if lines:
+        with anyio.CancelScope(shield=True):
+            for line in lines:
+                await line.aclose()
