@@ -7,18 +7,15 @@ runs what comes before a sync as one transaction, commits at the sync, and answe
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
-from psycopg import AsyncConnection, DataError, errors
+from psycopg import DataError, errors
 from psycopg.pq import ConnStatus, ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 from psycopg.rows import DictRow
 
+from ttsorch.store._postgres_session import Columns, Session
 from ttsorch.store._sql import numbered, queries
-
-#: A statement's name, and its parameters as the server gets them.
-Statement: TypeAlias = tuple[str, Sequence[bytes | None]]
-_Columns: TypeAlias = Sequence[tuple[str, Callable[[bytes], Any]]]
 
 #: As the server wants it, with the names of ``$1`` and so on. The driver would translate the longer ones
 #: anew at each use, which takes as much time as all the rest.
@@ -37,10 +34,12 @@ _READERS: Mapping[int, Callable[[bytes], Any]] = {
 }
 
 
-class Session(AsyncConnection[DictRow]):
-    """A connection that knows which statements it has prepared, and, once used, their columns."""
+class Statement(NamedTuple):
+    """``parameters`` as the server gets them, of so many bytes together."""
 
-    columns: dict[str, _Columns]
+    name: str
+    parameters: Sequence[bytes | None]
+    size: int
 
 
 def encoded(name: str, values: Mapping[str, object]) -> Statement:
@@ -48,17 +47,17 @@ def encoded(name: str, values: Mapping[str, object]) -> Statement:
     Raises:
         UnicodeEncodeError, DataError: a text that PostgreSQL can't hold.
     """
-    return name, [_encoded(values[parameter]) for parameter in NUMBERED[name][1]]
+    parameters = [_encoded(values[parameter]) for parameter in NUMBERED[name][1]]
+    together = b"".join(filter(None, parameters))
+    if b"\0" in together:
+        raise DataError("text fields can't contain NUL")  # libpq would cut the text off there
+    return Statement(name, parameters, len(together))
 
 
 def _encoded(value: object) -> bytes | None:
     if value is None:
         return None
-    if not isinstance(value, str):
-        return repr(value).encode()
-    if "\0" in value:
-        raise DataError("text fields can't contain NUL")  # libpq would cut it off there
-    return value.encode()
+    return value.encode() if isinstance(value, str) else repr(value).encode()
 
 
 async def exchange(
@@ -85,13 +84,13 @@ async def exchange(
     if answers.error is not None:
         raise answers.error
     pairs = zip(statements, answers.results, strict=True)
-    return [_rows(session, name, result) for (name, _), result in pairs]
+    return [_rows(session, statement.name, result) for statement, result in pairs]
 
 
 def _send(session: Session, statements: Sequence[Statement]) -> Sequence[str]:
     """The names of those that are prepared on the way."""
     preparing: list[str] = []
-    for name, parameters in statements:
+    for name, parameters, _ in statements:
         if name not in session.columns and name not in preparing:
             session.pgconn.send_prepare(name.encode(), NUMBERED[name][0])
             preparing.append(name)
@@ -170,7 +169,7 @@ def _rows(session: Session, name: str, result: PGresult) -> Sequence[DictRow]:
     ]
 
 
-def _columns(result: PGresult) -> _Columns:
+def _columns(result: PGresult) -> Columns:
     return [
         ((result.fname(number) or b"").decode(), _READERS[result.ftype(number)])
         for number in range(result.nfields)

@@ -19,7 +19,7 @@ from ttsorch.store._postgres_exchange import Statement
 Rows: TypeAlias = Sequence[DictRow]
 
 #: Batches under way at which calls wait for one to end.
-_LANES = 2
+_LANES = 4
 #: A batch that takes longer waits for something else than its turn, and is not waited for.
 _PATIENCE_SECONDS = 0.01
 #: A batch holds its rows until it is committed, so it must not be cut in two by a process that stands
@@ -37,9 +37,6 @@ class _Call:
     statement: Statement
     turn: str
     answer: "asyncio.Future[Rows]"
-
-    def size(self) -> int:
-        return sum(len(value) + 4 for value in self.statement[1] if value is not None)
 
     def succeed(self, rows: Rows) -> None:
         if not self.answer.done():  # nobody may be waiting for it any more
@@ -115,7 +112,7 @@ class GroupCommit:
         batch: list[_Call] = []
         room = _MOST_BYTES
         while self._waiting and len(batch) < _MOST_CALLS:
-            room -= self._waiting[0].size()
+            room -= self._waiting[0].statement.size
             if batch and room < 0:
                 break
             batch.append(self._waiting.popleft())

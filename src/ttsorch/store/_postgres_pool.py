@@ -7,8 +7,6 @@ the server's statement_timeout, and, should the server have vanished, by hanging
 
 import asyncio
 import os
-import select
-import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,16 +14,17 @@ from typing import Any, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import AsyncClientCursor, AsyncConnection, AsyncRawCursor, capabilities, errors
-from psycopg.adapt import Dumper
-from psycopg.pq import Format, TransactionStatus
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ttsorch.errors import StorageUnavailable
 from ttsorch.models import Clock
 from ttsorch.store._postgres_errors import CERTAINLY_UNDONE, closed, translated
-from ttsorch.store._postgres_exchange import NUMBERED, Session, Statement, encoded, exchange
+from ttsorch.store._postgres_exchange import NUMBERED, Statement, encoded, exchange
 from ttsorch.store._postgres_group_commit import GroupCommit, Undone
+from ttsorch.store._postgres_hangup import hang_up, was_hung_up
+from ttsorch.store._postgres_session import Session, configure, settings
 from ttsorch.store._postgres_url import Target
 from ttsorch.store._rows import to_microseconds
 from ttsorch.store._server_clock import ServerClock
@@ -50,17 +49,6 @@ _SQL: Mapping[str, bytes] = {
 _IMPATIENT = encoded("wait_for_locks", {"lock_timeout": "50"})
 
 
-class _Untyped(Dumper):
-    """A number without a type, as psycopg sends strings: the server knows what it needs. The driver would
-    choose among three integer types by value, and each choice would be a prepared statement of its own."""
-
-    format = Format.TEXT
-    oid = 0
-
-    def dump(self, obj: object) -> bytes:
-        return repr(obj).encode()
-
-
 class PostgresPool:
     """Made by :meth:`open`, on the event loop that it will serve. ``clock`` is None, or a test's clock in
     place of the server's."""
@@ -80,6 +68,7 @@ class PostgresPool:
         self.clock: Clock = clock or server_clock.now
         self._given_clock = clock
         self._pooled = pooled
+        self._shares = not pooled and capabilities.has_pipeline()
         self._wait_seconds = wait_seconds
         self._statement_seconds = statement_seconds
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -113,9 +102,9 @@ class PostgresPool:
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
-                **({"prepare_threshold": None} if pooled else _session(target, statement_seconds)),
+                **({"prepare_threshold": None} if pooled else settings(target, statement_seconds)),
             },
-            configure=_configure,
+            configure=configure,
             min_size=1,
             max_size=target.pool_size,
             timeout=wait_seconds,
@@ -151,7 +140,7 @@ class PostgresPool:
     async def share(self, name: str, values: Values, *, turn: str) -> Rows:
         """As :meth:`run`, for a statement on one task that is made often. Made at the same moment, several
         share a transaction, ordered by ``turn``, and a failure of one is still its own."""
-        if self._pooled or not capabilities.has_pipeline():
+        if not self._shares:
             return await self.run(name, values)
         self._check_open()
         with translated():
@@ -227,7 +216,7 @@ class PostgresPool:
                 raise StorageUnavailable(
                     detail=f"no {what} within {self._wait_seconds:g} s"
                 ) from error
-            if not _was_hung_up(connection):
+            if not was_hung_up(connection):
                 return connection
             await connection.close()
             await self._pool.putconn(connection)
@@ -247,7 +236,7 @@ class PostgresPool:
         with self._bounded(session, 1):
             sent = self._server_clock.read()
             answers = await exchange(session, statements)
-            self._learn(answers[-1], sent)
+            self._learn(answers, sent)
         return answers
 
     async def _execute(self, session: Session, names: Sequence[str], values: Values) -> Rows:
@@ -258,13 +247,13 @@ class PostgresPool:
         with self._bounded(session, len(names)):
             sent = self._server_clock.read()
             rows = await _fetch(session, names, {**values, "clock": self._now()})
-            self._learn(rows, sent)
+            self._learn([rows], sent)
         return rows
 
     @contextmanager
     def _bounded(self, session: Session, statements: int) -> Iterator[None]:
         seconds = statements * self._statement_seconds + _GRACE_SECONDS
-        watchdog = self._loop.call_later(seconds, _hang_up, session)
+        watchdog = self._loop.call_later(seconds, hang_up, session)
         try:
             yield
         finally:
@@ -273,11 +262,12 @@ class PostgresPool:
     def _now(self) -> int | None:
         return None if self._given_clock is None else to_microseconds(self._given_clock())
 
-    def _learn(self, rows: Rows, sent: int) -> None:
-        """What the server's clock shows."""
+    def _learn(self, answers: Sequence[Rows], sent: int) -> None:
+        """What the server's clock showed last."""
         received = self._server_clock.read()
-        if self._given_clock is None and rows and "asked_at" in rows[0]:
-            self._server_clock.observe(rows[0]["asked_at"], sent=sent, received=received)
+        times = [rows[0]["asked_at"] for rows in answers if rows and "asked_at" in rows[0]]
+        if times and self._given_clock is None:
+            self._server_clock.observe(times[-1], sent=sent, received=received)
 
 
 async def _fetch(connection: Connection, names: Sequence[str], values: Values) -> Rows:
@@ -292,37 +282,3 @@ async def _fetch(connection: Connection, names: Sequence[str], values: Values) -
         while several.nextset():
             pass
         return await several.fetchall()
-
-
-def _session(target: Target, statement_seconds: float) -> Mapping[str, Any]:
-    """Settings of a session of our own; the URL's own options come last, and so win."""
-    milliseconds = f"{statement_seconds * 1000:.0f}"
-    ours = (
-        f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-        r" -c default_transaction_isolation=read\ committed"
-    )
-    return {"options": f"{ours} {target.options}".strip()}
-
-
-async def _configure(session: Session) -> None:
-    session.columns = {}
-    for kind in (int, float, bool):
-        session.adapters.register_dumper(kind, _Untyped)
-
-
-def _was_hung_up(connection: Connection) -> bool:
-    """Whether there is something to read: at rest, that is a server that says good-bye, or is gone."""
-    if connection.closed:
-        return True
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([connection.fileno()], [], [], 0)[0])
-    at_rest = select.poll()  # select() itself takes no file descriptor above 1023
-    at_rest.register(connection.fileno(), select.POLLIN)
-    return bool(at_rest.poll(0))
-
-
-def _hang_up(connection: Connection) -> None:
-    """End the wait for an answer. Unlike a cancellation, this asks nothing of the network."""
-    if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            same.shutdown(socket.SHUT_RDWR)
