@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
 import psycopg
@@ -187,73 +187,76 @@ async def test_who_is_cancelled_disturbs_nobody(server: Server, database: str, u
     check_nothing_is_left(server, database, store)
 
 
-async def test_a_lost_connection_fails_its_whole_batch(server: Server, database: str) -> None:
+@pytest.fixture
+async def single(server: Server, database: str) -> AsyncIterator[PostgresTaskStore]:
+    """With one connection, of which a batch can be deprived, and little patience."""
+    url = server.url(database, application_name="mine")
+    opened = await PostgresTaskStore.open(url, pool_size=1, statement_seconds=1)
+    yield opened
+    await opened.aclose()
+
+
+async def test_a_lost_connection_fails_its_whole_batch(
+    server: Server, database: str, single: PostgresTaskStore
+) -> None:
     """Nobody knows what became of it, so nothing is made a second time: each call fails as it would have
     alone, and the next is served."""
-    store = await PostgresTaskStore.open(server.url(database, application_name="mine"), pool_size=1)
-    jobs, outcomes = _jobs(store, 5), list[object]()
+    jobs, outcomes = _jobs(single, 5), list[object]()
 
     async def create_all() -> None:
-        outcomes.extend(await _together(*(_create(store, job) for job in jobs)))
+        outcomes.extend(await _together(*(_create(single, job) for job in jobs)))
 
     [(backend,)] = server.ask(database, _BACKEND, database)
     os.kill(backend, signal.SIGSTOP)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(create_all)
-        while not store._pool._under_way:
-            await anyio.lowlevel.checkpoint()
         await anyio.wait_all_tasks_blocked()  # sent
         server.ask(database, "SELECT pg_terminate_backend(%s)", backend)
         os.kill(backend, signal.SIGCONT)
-    assert len(outcomes) == 5
-    for outcome in outcomes:
-        assert isinstance(outcome, StorageUnavailable)
-        assert outcome.detail == "AdminShutdown (57P01)"
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 5
+    details = [outcome.detail for outcome in outcomes if isinstance(outcome, StorageUnavailable)]
+    assert details == ["AdminShutdown (57P01)"] * 5
     assert _transactions(server, database) == []
-    assert await store.get(ANNA, jobs[0].task.id) is None
-    await store.aclose()
+    assert await single.get(ANNA, jobs[0].task.id) is None
 
 
-async def test_a_silent_server_is_hung_up_on_by_a_batch_too(server: Server, database: str) -> None:
+async def test_a_silent_server_is_hung_up_on_by_a_batch_too(
+    server: Server, database: str, single: PostgresTaskStore
+) -> None:
     """However many calls there are in it, it is bounded as one is. What becomes of it once the server goes
     on, nobody is told; it is all or nothing."""
-    store = await PostgresTaskStore.open(
-        server.url(database, application_name="mine"), pool_size=1, statement_seconds=0.5
-    )
     [(backend,)] = server.ask(database, _BACKEND, database)
     os.kill(backend, signal.SIGSTOP)
     try:
         with anyio.fail_after(15):
-            outcomes = await _together(*(_create(store, job) for job in _jobs(store, 20)))
+            outcomes = await _together(*(_create(single, job) for job in _jobs(single, 20)))
     finally:
         os.kill(backend, signal.SIGCONT)
-    assert all(isinstance(outcome, StorageUnavailable) for outcome in outcomes)
-    still_there = "SELECT FROM pg_stat_activity WHERE pid = %s"
-    while server.ask(database, still_there, backend):
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable] * 20
+    while server.ask(database, "SELECT 1 FROM pg_stat_activity WHERE pid = %s", backend):
         await anyio.lowlevel.checkpoint()
     assert _transactions(server, database) in ([], [20])
-    await store.aclose()
 
 
-async def test_who_waits_for_a_lock_waits_alone(
-    server: Server, database: str, workers: list[PostgresTaskStore]
-) -> None:
+async def test_who_waits_for_a_lock_waits_alone(server: Server, database: str, url: str) -> None:
     """A call whose row somebody else holds doesn't hold up those that it came with."""
-    store = workers[0]
+    store = await PostgresTaskStore.open(url, statement_seconds=60)
     jobs = [await stored(store, new_job(store.now())) for _ in range(4)]
     answers: list[Job | None] = []
 
     async def poll(job: Job) -> None:
         answers.append(await store.record_poll(ANNA, job.task.id))
 
-    with anyio.fail_after(20):
-        async with anyio.create_task_group() as tasks:
-            with locked(server, database, jobs[2].task.id):
-                for job in jobs:
-                    tasks.start_soon(poll, job)
-                while len(answers) < 3:
-                    await anyio.lowlevel.checkpoint()
-    assert sorted(answer.task.poll_count for answer in answers if answer) == [1, 1, 1, 1]
+    async with anyio.create_task_group() as tasks:
+        with locked(server, database, jobs[2].task.id), anyio.fail_after(20):
+            for job in jobs:
+                tasks.start_soon(poll, job)
+            while len(answers) < 3:
+                await anyio.lowlevel.checkpoint()
+    await store.aclose()
+    assert [answer.task.poll_count for answer in answers if answer] == [1, 1, 1, 1]
+    assert answers[3] is not None
+    assert answers[3].task.id == jobs[2].task.id
 
 
 async def test_calls_that_are_stuck_hold_up_nobody(
