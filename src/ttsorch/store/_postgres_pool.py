@@ -1,4 +1,4 @@
-"""Runs one statement after another on a pool of connections, each to its end.
+"""Runs statements on a pool of connections, each to its end, alone or with others that come at the moment.
 
 A statement runs in an asyncio task of its own: who waits for it may be cancelled, the statement is not, and
 its connection goes back to the pool in order. It is bounded three times: by the wait for a connection, by

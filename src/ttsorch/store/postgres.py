@@ -1,7 +1,8 @@
 """Tasks, generations, voices and effects in PostgreSQL: for as many machines as the database can serve.
 
-Every method is one statement, with what it needs before it, and so one transaction; only a create that finds
-somebody before it asks a second one. A lease is granted and checked on the server's clock, inside the
+Every method is one statement, with what it needs before it, and so one transaction, which those on one task
+may share with others that come at the same moment; only a create that finds somebody before it asks a second
+one. A lease is granted and checked on the server's clock, inside the
 statement. See ``docs/postgres.md`` for what an operator has to know.
 """
 
