@@ -72,6 +72,16 @@ async def test_ten_thousand_calls_without_an_error(pooled: PostgresTaskStore) ->
     assert sum(await race(call, _CALLERS)) == _CALLS
 
 
+async def test_nothing_is_shared_behind_a_pooler(
+    server: Server, database: str, pooled: PostgresTaskStore
+) -> None:
+    """Calls of one moment have a transaction each: what a pooler does with several at once isn't known."""
+    jobs = [new_job(pooled.now()) for _ in range(10)]
+    await race(lambda number: pooled.create(jobs[number].task, jobs[number].generation), 10)
+    wrote = "SELECT count(DISTINCT xmin::text) FROM ttsorch.tasks"
+    assert server.ask(database, wrote) == [(10,)]
+
+
 async def test_the_limit_holds_behind_a_pooler(pooled: PostgresTaskStore) -> None:
     """The lock that makes creates take turns is let go with its transaction: 5 of 64, twice in a row."""
 

@@ -15,7 +15,7 @@ from ttsorch.store import migrate_task_store
 from ttsorch.store.postgres import PostgresTaskStore
 from ttsorch.testing.clock import ManualClock
 from ttsorch.testing.task_store import TaskStoreSuite
-from ttsorch.testing.task_store_jobs import new_job
+from ttsorch.testing.task_store_jobs import new_job, race
 from ttsorch.testing.voice_store import VoiceStoreSuite
 
 PAGE = Path(__file__).parents[2] / "docs" / "supabase.md"
@@ -79,6 +79,29 @@ class TestStoreUnderPolicies(TaskStoreSuite):
 
 class TestVoicesUnderPolicies(VoiceStoreSuite):
     """As above."""
+
+
+@pytest.mark.anyio
+async def test_owners_who_share_a_commit_share_nothing_else(
+    server: Server, database: str, store: PostgresTaskStore
+) -> None:
+    """Under the policies, calls of four owners in one transaction: each gets and changes its own row, and
+    finds none of the others'."""
+    jobs = [new_job(store.now(), owner=owner) for owner in ("ann", "bob", "carl", "dora")]
+
+    async def create(number: int) -> object:
+        return await store.create(jobs[number].task, jobs[number].generation)
+
+    async def poll(number: int) -> str | None:
+        owner, job = jobs[number % 4].task.owner, jobs[number // 4]
+        polled = await store.record_poll(owner, job.task.id)
+        return None if polled is None else polled.task.owner
+
+    assert await race(create, 4) == jobs
+    seen = await race(poll, 16)
+    assert seen == ["ann", *[None] * 4, "bob", *[None] * 4, "carl", *[None] * 4, "dora"]
+    wrote = "SELECT count(DISTINCT xmin::text), sum(poll_count) FROM ttsorch.tasks"
+    assert server.ask(database, wrote) == [(1, 4)]
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A job's first write: counted against the limits, and found again where it was there before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ttsorch.errors import ActiveJobLimit, ProviderBusy, StorageUnavailable, SubmitRateLimit
 from ttsorch.models import NO_LIMITS, Generation, Job, Limits, Task, TaskKind
@@ -23,7 +23,7 @@ async def create_job(
     if task.kind is TaskKind.CLONE:
         limits = NO_LIMITS
     values = {**job_to_values(task, generation, lease_seconds), **_limit_values(limits)}
-    created = (await pool.run("create_job", values, after=_turns(limits)))[0]
+    created = await _created(pool, task, values, _turns(limits))
     if created["fence"] is not None:
         return Job(as_stored(values, created), generation)
     earlier = await pool.run("earlier_job", values)
@@ -31,6 +31,16 @@ async def create_job(
         return read_one(earlier[0], job_from_row, "task")
     _raise_refusal(created)
     raise StorageUnavailable(detail="the id is taken")
+
+
+async def _created(
+    pool: PostgresPool, task: Task, values: Mapping[str, Column], turns: Sequence[str]
+) -> Row:
+    if turns:
+        return (await pool.run("create_job", values, after=turns))[0]
+    # Before all that locks rows, and by what they may wait for each other for.
+    turn = f" {task.owner} {task.idempotency_key or task.id}"
+    return (await pool.share("create_job", values, turn=turn))[0]
 
 
 def _limit_values(limits: Limits) -> Mapping[str, Column]:

@@ -1,4 +1,4 @@
-"""Runs one statement after another on a pool of connections, each to its end.
+"""Runs statements on a pool of connections, each to its end, alone or with others that come at the moment.
 
 A statement runs in an asyncio task of its own: who waits for it may be cancelled, the statement is not, and
 its connection goes back to the pool in order. It is bounded three times: by the wait for a connection, by
@@ -7,27 +7,33 @@ the server's statement_timeout, and, should the server have vanished, by hanging
 
 import asyncio
 import os
-import select
-import socket
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
-from psycopg import AsyncClientCursor, AsyncConnection, AsyncRawCursor, errors
-from psycopg.adapt import Dumper
-from psycopg.pq import Format
+import psycopg
+from psycopg import AsyncClientCursor, AsyncConnection, AsyncRawCursor, capabilities, errors
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ttsorch.errors import StorageUnavailable
 from ttsorch.models import Clock
 from ttsorch.store._postgres_errors import CERTAINLY_UNDONE, closed, translated
+from ttsorch.store._postgres_exchange import NUMBERED, Statement, encoded, exchange
+from ttsorch.store._postgres_group_commit import GroupCommit, Undone
+from ttsorch.store._postgres_hangup import hang_up, was_hung_up
+from ttsorch.store._postgres_session import Session, configure, settings
 from ttsorch.store._postgres_url import Target
 from ttsorch.store._rows import to_microseconds
 from ttsorch.store._server_clock import ServerClock
-from ttsorch.store._sql import numbered, queries
+from ttsorch.store._sql import queries
 
 Connection: TypeAlias = AsyncConnection[DictRow]
 Values: TypeAlias = Mapping[str, object]
+Rows: TypeAlias = Sequence[DictRow]
+Result = TypeVar("Result")
 
 _TRIES = 5
 #: After these the server may be a standby by now, or about to end: another connection may do better.
@@ -39,24 +45,8 @@ _CLOSE_SECONDS = 5.0
 _SQL: Mapping[str, bytes] = {
     name: block.encode() for name, block in queries("postgres.sql").items()
 }
-#: The same as the server wants it. The driver would translate the longer ones anew at each use, which takes
-#: as much time as all the rest.
-_NUMBERED: Mapping[str, tuple[bytes, Sequence[str]]] = {
-    name: (text.encode(), parameters)
-    for name, block in queries("postgres.sql").items()
-    for text, parameters in (numbered(block),)
-}
-
-
-class _Untyped(Dumper):
-    """A number without a type, as psycopg sends strings: the server knows what it needs. The driver would
-    choose among three integer types by value, and each choice would be a prepared statement of its own."""
-
-    format = Format.TEXT
-    oid = 0
-
-    def dump(self, obj: object) -> bytes:
-        return repr(obj).encode()
+#: Before the statements of a batch: who'd have to wait longer for a lock waits for it alone.
+_IMPATIENT = encoded("wait_for_locks", {"lock_timeout": "50"})
 
 
 class PostgresPool:
@@ -65,7 +55,7 @@ class PostgresPool:
 
     def __init__(
         self,
-        pool: AsyncConnectionPool[Connection],
+        pool: AsyncConnectionPool[Session],
         server_clock: ServerClock,
         *,
         clock: Clock | None,
@@ -78,12 +68,14 @@ class PostgresPool:
         self.clock: Clock = clock or server_clock.now
         self._given_clock = clock
         self._pooled = pooled
+        self._shares = not pooled and capabilities.has_pipeline()
         self._wait_seconds = wait_seconds
         self._statement_seconds = statement_seconds
-        self._under_way: set[asyncio.Task[Sequence[DictRow]]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._closer: asyncio.Task[None] | None = None
+        self._group = GroupCommit(self._alone, self._together, self._spawn)
 
     @classmethod
     async def open(
@@ -104,14 +96,15 @@ class PostgresPool:
         Raises:
             StorageUnavailable: there is no connection in time.
         """
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        pool: AsyncConnectionPool[Session] = AsyncConnectionPool(
             target.conninfo,
+            connection_class=Session,
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,
-                **({"prepare_threshold": None} if pooled else _session(target, statement_seconds)),
+                **({"prepare_threshold": None} if pooled else settings(target, statement_seconds)),
             },
-            configure=_configure,
+            configure=configure,
             min_size=1,
             max_size=target.pool_size,
             timeout=wait_seconds,
@@ -129,9 +122,7 @@ class PostgresPool:
             statement_seconds=statement_seconds,
         )
 
-    async def run(
-        self, name: str, values: Values, *, after: Sequence[str] = ()
-    ) -> Sequence[DictRow]:
+    async def run(self, name: str, values: Values, *, after: Sequence[str] = ()) -> Rows:
         """The rows of the named statement, committed; with ``after``, in one transaction with
         those, which go before.
 
@@ -140,17 +131,34 @@ class PostgresPool:
         Raises:
             StorageUnavailable: it failed, or nobody knows; or code ``store_closed``, nothing was run.
         """
+        self._check_open()
+        task = self._spawn(self._run(partial(self._execute, names=[*after, name], values=values)))
+        await asyncio.wait((task,))
+        with translated():
+            return task.result()
+
+    async def share(self, name: str, values: Values, *, turn: str) -> Rows:
+        """As :meth:`run`, for a statement on one task that is made often. Made at the same moment, several
+        share a transaction, ordered by ``turn``, and a failure of one is still its own."""
+        if not self._shares:
+            return await self.run(name, values)
+        self._check_open()
+        with translated():
+            return await self._group.run(encoded(name, {**values, "clock": self._now()}), turn)
+
+    def _check_open(self) -> None:
         if self._closer is not None or os.getpid() != self._process:
             raise closed()
         if asyncio.get_running_loop() is not self._loop:
             raise StorageUnavailable(
                 "The task store belongs to another event loop.", code="wrong_event_loop"
             )
-        task = self._loop.create_task(self._run(name, values, after))
+
+    def _spawn(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
+        task = self._loop.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
-        await asyncio.wait((task,))
-        return task.result()
+        return task
 
     async def aclose(self) -> None:
         """Wait for what is under way, then close the connections. Harmless when repeated."""
@@ -163,35 +171,40 @@ class PostgresPool:
         self._closer.result()
 
     async def _close(self) -> None:
-        if self._under_way:
+        while self._under_way:
             await asyncio.wait(self._under_way)
         await self._pool.close(timeout=_CLOSE_SECONDS)
 
-    def _ended(self, task: asyncio.Task[Sequence[DictRow]]) -> None:
+    def _ended(self, task: "asyncio.Task[Any]") -> None:
         self._under_way.discard(task)
         if not task.cancelled():
             task.exception()  # seen, though nobody may be waiting for it any more
 
-    async def _run(self, name: str, values: Values, after: Sequence[str]) -> Sequence[DictRow]:
-        with translated():
-            for _ in range(_TRIES - 1):
-                try:
-                    return await self._attempt(name, values, after)
-                except CERTAINLY_UNDONE:
-                    continue
-            return await self._attempt(name, values, after)
+    async def _alone(self, statement: Statement) -> Rows:
+        return (await self._run(partial(self._exchange, statements=[statement])))[0]
 
-    async def _attempt(self, name: str, values: Values, after: Sequence[str]) -> Sequence[DictRow]:
-        connection = await self._borrow()
+    async def _together(self, statements: Sequence[Statement]) -> Sequence[Rows]:
+        return await self._attempt(partial(self._guess, statements=statements))
+
+    async def _run(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        for _ in range(_TRIES - 1):
+            try:
+                return await self._attempt(work)
+            except CERTAINLY_UNDONE:
+                continue
+        return await self._attempt(work)
+
+    async def _attempt(self, work: Callable[[Session], Awaitable[Result]]) -> Result:
+        session = await self._borrow()
         try:
-            return await self._execute(connection, name, values, after)
+            return await work(session)
         except _SUSPECT:
-            await connection.close()
+            await session.close()
             raise
         finally:
-            await self._pool.putconn(connection)
+            await self._pool.putconn(session)
 
-    async def _borrow(self) -> Connection:
+    async def _borrow(self) -> Session:
         """A connection that the server has not closed, as far as that is known without asking it."""
         give_up = self._loop.time() + self._wait_seconds
         failures = self._failures()
@@ -203,7 +216,7 @@ class PostgresPool:
                 raise StorageUnavailable(
                     detail=f"no {what} within {self._wait_seconds:g} s"
                 ) from error
-            if not _was_hung_up(connection):
+            if not was_hung_up(connection):
                 return connection
             await connection.close()
             await self._pool.putconn(connection)
@@ -211,32 +224,56 @@ class PostgresPool:
     def _failures(self) -> int:
         return self._pool.get_stats().get("connections_errors", 0)
 
-    async def _execute(
-        self, connection: Connection, name: str, values: Values, after: Sequence[str]
-    ) -> Sequence[DictRow]:
-        now = None if self._given_clock is None else to_microseconds(self._given_clock())
-        names = [*after, name]
+    async def _guess(self, session: Session, statements: Sequence[Statement]) -> Sequence[Rows]:
+        try:
+            return (await self._exchange(session, [_IMPATIENT, *statements]))[1:]
+        except psycopg.Error as error:
+            if session.pgconn.transaction_status == TransactionStatus.IDLE:
+                raise Undone from error
+            raise
+
+    async def _exchange(self, session: Session, statements: Sequence[Statement]) -> Sequence[Rows]:
+        with self._bounded(session, 1):
+            sent = self._server_clock.read()
+            answers = await exchange(session, statements)
+            self._learn(answers, sent)
+        return answers
+
+    async def _execute(self, session: Session, names: Sequence[str], values: Values) -> Rows:
         if self._pooled:
-            names.insert(0, "bound_statement")
+            names = ["bound_statement", *names]
             milliseconds = f"{self._statement_seconds * 1000:.0f}"
             values = {**values, "statement_timeout": milliseconds, "lock_timeout": "0"}
-        seconds = len(names) * self._statement_seconds + _GRACE_SECONDS
-        watchdog = self._loop.call_later(seconds, _hang_up, connection)
-        try:
+        with self._bounded(session, len(names)):
             sent = self._server_clock.read()
-            rows = await _fetch(connection, names, {**values, "clock": now})
-            received = self._server_clock.read()
-        finally:
-            watchdog.cancel()
-        if now is None and rows and "asked_at" in rows[0]:
-            self._server_clock.observe(rows[0]["asked_at"], sent=sent, received=received)
+            rows = await _fetch(session, names, {**values, "clock": self._now()})
+            self._learn([rows], sent)
         return rows
 
+    @contextmanager
+    def _bounded(self, session: Session, statements: int) -> Iterator[None]:
+        seconds = statements * self._statement_seconds + _GRACE_SECONDS
+        watchdog = self._loop.call_later(seconds, hang_up, session)
+        try:
+            yield
+        finally:
+            watchdog.cancel()
 
-async def _fetch(connection: Connection, names: Sequence[str], values: Values) -> Sequence[DictRow]:
+    def _now(self) -> int | None:
+        return None if self._given_clock is None else to_microseconds(self._given_clock())
+
+    def _learn(self, answers: Sequence[Rows], sent: int) -> None:
+        """What the server's clock showed last."""
+        received = self._server_clock.read()
+        times = [rows[0]["asked_at"] for rows in answers if rows and "asked_at" in rows[0]]
+        if times and self._given_clock is None:
+            self._server_clock.observe(times[-1], sent=sent, received=received)
+
+
+async def _fetch(connection: Connection, names: Sequence[str], values: Values) -> Rows:
     """The rows of the last statement. Several go as one message, which makes them one transaction."""
     if len(names) == 1:
-        text, parameters = _NUMBERED[names[0]]
+        text, parameters = NUMBERED[names[0]]
         async with AsyncRawCursor(connection, row_factory=dict_row) as one:
             await one.execute(text, [values[parameter] for parameter in parameters])
             return await one.fetchall()
@@ -245,36 +282,3 @@ async def _fetch(connection: Connection, names: Sequence[str], values: Values) -
         while several.nextset():
             pass
         return await several.fetchall()
-
-
-def _session(target: Target, statement_seconds: float) -> Mapping[str, Any]:
-    """Settings of a session of our own; the URL's own options come last, and so win."""
-    milliseconds = f"{statement_seconds * 1000:.0f}"
-    ours = (
-        f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={milliseconds}"
-        r" -c default_transaction_isolation=read\ committed"
-    )
-    return {"options": f"{ours} {target.options}".strip()}
-
-
-async def _configure(connection: Connection) -> None:
-    for kind in (int, float, bool):
-        connection.adapters.register_dumper(kind, _Untyped)
-
-
-def _was_hung_up(connection: Connection) -> bool:
-    """Whether there is something to read: at rest, that is a server that says good-bye, or is gone."""
-    if connection.closed:
-        return True
-    if not hasattr(select, "poll"):  # Windows
-        return bool(select.select([connection.fileno()], [], [], 0)[0])
-    at_rest = select.poll()  # select() itself takes no file descriptor above 1023
-    at_rest.register(connection.fileno(), select.POLLIN)
-    return bool(at_rest.poll(0))
-
-
-def _hang_up(connection: Connection) -> None:
-    """End the wait for an answer. Unlike a cancellation, this asks nothing of the network."""
-    if not connection.closed:
-        with socket.socket(fileno=os.dup(connection.fileno())) as same:
-            same.shutdown(socket.SHUT_RDWR)

@@ -1,7 +1,8 @@
 """Tasks, generations, voices and effects in PostgreSQL: for as many machines as the database can serve.
 
-Every method is one statement, with what it needs before it, and so one transaction; only a create that finds
-somebody before it asks a second one. A lease is granted and checked on the server's clock, inside the
+Every method is one statement, with what it needs before it, and so one transaction, which those on one task
+may share with others that come at the same moment; only a create that finds somebody before it asks a second
+one. A lease is granted and checked on the server's clock, inside the
 statement. See ``docs/postgres.md`` for what an operator has to know.
 """
 
@@ -139,14 +140,14 @@ class PostgresTaskStore:
 
     async def get(self, owner: str, task_id: str, *, include_deleted: bool = False) -> Job | None:
         wanted = {"id": task_id, "owner": owner, "include_deleted": include_deleted}
-        return _first_job(await self._pool.run("job", wanted))
+        return _first_job(await self._pool.share("job", wanted, turn=task_id))
 
     async def find_by_key(self, owner: str, idempotency_key: str) -> Job | None:
         wanted = {"owner": owner, "idempotency_key": idempotency_key}
         return _first_job(await self._pool.run("job_by_key", wanted))
 
     async def record_poll(self, owner: str, task_id: str) -> Job | None:
-        rows = await self._pool.run("record_poll", {"id": task_id, "owner": owner})
+        rows = await self._pool.share("record_poll", {"id": task_id, "owner": owner}, turn=task_id)
         if not rows:
             return None
         if rows[0]["active"] and not rows[0]["counted"]:
@@ -163,7 +164,7 @@ class PostgresTaskStore:
     ) -> bool:
         values = job_to_values(task, generation, None) | effect_to_values(effect)
         values |= {"expected_version": expected_version, "sends": False}
-        return bool(await self._pool.run("write_job", values))
+        return bool(await self._pool.share("write_job", values, turn=task.id))
 
     async def claim(
         self,
@@ -176,12 +177,12 @@ class PostgresTaskStore:
     ) -> Task | None:
         values = {**job_to_values(task, generation, lease_seconds), **effect_to_values(None)}
         values |= {"expected_version": expected_version, "sends": sends}
-        written = await self._pool.run("write_job", values)
+        written = await self._pool.share("write_job", values, turn=task.id)
         return as_stored(values, written[0]) if written else None
 
     async def renew(self, task_id: str, *, fence: int, lease_seconds: float) -> bool:
         wanted = {"id": task_id, "fence": fence, "lease": duration(lease_seconds)}
-        return bool(await self._pool.run("renew", wanted))
+        return bool(await self._pool.share("renew", wanted, turn=task_id))
 
     async def claim_due(self, *, limit: int, hold_seconds: float) -> Sequence[Job]:
         jobs = await claim_due_jobs(

@@ -58,6 +58,10 @@ SELECT
     set_config('statement_timeout', %(statement_timeout)s, true),
     set_config('lock_timeout', %(lock_timeout)s, true);
 
+-- name: wait_for_locks
+-- For as long at most, until the transaction ends.
+SELECT set_config('lock_timeout', %(lock_timeout)s, true);
+
 -- name: one_of_an_owner_at_a_time
 -- Creates that are counted take turns, owner by owner. In a statement of its own: the next one's snapshot
 -- has to be younger than the lock.
