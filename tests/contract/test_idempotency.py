@@ -313,7 +313,7 @@ async def test_two_workers_at_once_give_the_same_answer(tmp_path: Path, refused:
 
     async with (
         a_world(provider, database=database) as here,
-        a_world(provider, database=database) as there,
+        a_world(provider, database=database, answer_wait=30) as there,
         anyio.create_task_group() as group,
     ):
         looked, find = anyio.Event(), there.store.get
@@ -336,7 +336,7 @@ async def test_two_workers_at_once_give_the_same_answer(tmp_path: Path, refused:
 
 async def test_a_worker_that_died_while_it_asked_is_not_waited_for(tmp_path: Path) -> None:
     """Its lease runs out, and nobody will know: the task is under way, and says so."""
-    async with a_world(database=tmp_path / "tasks.db") as world:
+    async with a_world(database=tmp_path / "tasks.db", answer_wait=30) as world:
         body: dict[str, object] = {"voice_id": VOICE, "text": "Hello."}
         first = await _ask(world, body)
         (job,) = await world.jobs()

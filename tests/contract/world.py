@@ -11,7 +11,7 @@ import anyio
 
 from tests.contract.documented import assert_documented
 from ttsorch.contract import ContractHandler, Cors, HttpRequest
-from ttsorch.models import NO_LIMITS, Job, Limits, Voice, VoiceSource
+from ttsorch.models import NO_LIMITS, Job, Limits, Policy, Voice, VoiceSource
 from ttsorch.orchestrator import Orchestrator
 from ttsorch.protocols import Provider
 from ttsorch.storage.memory import MemoryBlobStore
@@ -238,8 +238,10 @@ async def a_world(
     trusted_proxies: Sequence[str] = (),
     database: Path | None = None,
     also: Sequence[Provider] = (),
+    answer_wait: float = 0.0,
 ) -> AsyncIterator[World]:
-    """``database`` is the file of a real database; without it, rows are kept in memory."""
+    """``database`` is the file of a real database; without it, rows are kept in memory. The clock stands
+    still, so that the lease of a worker that crashed would not run out within ``answer_wait`` (seconds)."""
     clock = ManualClock()
     blobs = blobs or MemoryBlobStore(clock=clock)
     provider = provider or FakeJobProvider()
@@ -257,6 +259,7 @@ async def a_world(
                 blobs=blobs,
                 background=background,
                 limits=limits,
+                policy=Policy(answer_wait=answer_wait),
             )
         )
         handler = ContractHandler(
