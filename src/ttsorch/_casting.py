@@ -42,6 +42,8 @@ MAX_TRANSCRIPT = 10_000
 MAX_DESCRIPTION = 2048
 
 _DESIGNS = uuid.UUID("6f2b7c1e-98a4-4d4b-8a64-5f0f7f5a2c11")
+#: So many tries of one voice in a row may have been purged before one that is still there.
+_LONGEST_GAP = 5
 
 
 class Casting:
@@ -153,11 +155,15 @@ class Casting:
 
     async def _last_try(self, draft: Voice, owner: str) -> tuple[int, Job | None]:
         """How often this was tried, and the last of it. The ids of tries follow from that of the voice, so
-        that two callers at once make one task."""
-        number, last = 0, None
-        while job := await self._tasks.get(owner, _try_id(draft, number + 1), include_deleted=True):
-            number, last = number + 1, job
-        return number, last
+        that two callers at once make one task. A purge may have taken an earlier one and not yet the last,
+        which may have been paid for: so this looks behind a gap, too."""
+        number, last, tried = 0, None, 0
+        while number < tried + _LONGEST_GAP:
+            number += 1
+            job = await self._tasks.get(owner, _try_id(draft, number), include_deleted=True)
+            if job is not None:
+                tried, last = number, job
+        return tried, last
 
     async def _made(self, voices: VoiceStore, task: Task) -> Voice:
         paid = task.status.terminal and task.voice.provider_voice_id is not None

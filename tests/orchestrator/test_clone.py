@@ -468,6 +468,25 @@ async def test_a_clone_whose_outcome_nobody_knows_is_never_sent_again() -> None:
     assert [job.task.id for job in await world.tasks.list_unknown()] == [task.id]
 
 
+async def test_a_try_that_may_have_been_paid_for_counts_when_an_earlier_one_was_purged() -> None:
+    """Tries are numbered. A purge of their owner that was cut off has taken the first, and not the last."""
+    world = World(provider := FakeCastingProvider())
+    provider.script.clone.append(ProviderRejected(code="moderated"))
+    provider.script.clone_reply_lost.append(lost_reply())
+    async with world.running() as tts:
+        with pytest.raises(ProviderRejected):
+            await uploaded_and_cloned(tts)
+        assert (await refusal(tts)).code == "voice_in_progress"
+        world.clock.advance(POLICY.unknown_grace + 1)
+        assert (await refusal(tts)).code == "submission_outcome_unknown"
+        await world.tasks.purge_owned(OWNER, limit=1)
+        (left,) = await tasks_of(world, TaskKind.CLONE)
+        assert left.error is not None
+        assert left.error.code == "submission_outcome_unknown"
+        assert (await refusal(tts)).code == "submission_outcome_unknown"
+    assert provider.ledger.submits == 2
+
+
 async def test_a_host_may_allow_a_second_clone() -> None:
     """With on_unknown="resubmit"; the rows count it as what it is."""
     world = World(provider := FakeCastingProvider())
